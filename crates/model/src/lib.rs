@@ -1,0 +1,67 @@
+//! The words of OpenIMDS.
+//!
+//! **What is this?** The types that every other crate speaks in. Each is parsed once, at the edge,
+//! into a form that cannot be wrong; below that edge nothing is checked again.
+//!
+//! **What does it never do?** No sockets, files, clocks, randomness or environment. Time comes in
+//! as a [`Timestamp`].
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! |---|---|
+//! | *instance* | the machine, virtual machine, container or process that metadata describes |
+//! | *attachment* | how an instance reaches the service, and so how the service knows who asks |
+//! | *peer* | the other end of a connection, as the kernel reports it |
+//! | *token* | the session token of `IMDSv2`: bound to an instance, good for a [`TokenTtl`] |
+//! | *options* | the instance's metadata options ([`MetadataOptions`]), as the EC2 API names them |
+//! | *snapshot* | everything the data plane reads, of one generation |
+//! | *generation* | a number that grows by one with each change ([`Generation`]) |
+//! | *refusal* | an answer without data; the caller's to mend |
+//! | *fault* | a failure of ours; logged, answered without detail |
+//! | *observation* | what one request was and what became of it ([`Observation`]) |
+//!
+//! Start reading at [`Instance`]: the metadata tree is drawn from it and from nothing else.
+
+mod attachment;
+mod event;
+mod id;
+mod instance;
+mod interface;
+mod line;
+mod observation;
+mod options;
+mod role;
+mod secret;
+mod serial;
+mod tag;
+mod time;
+mod token;
+mod user_data;
+
+pub use attachment::Attachment;
+pub use event::{
+    Events, LifecycleState, MaintenanceCode, MaintenanceEvent, MaintenanceState, SpotAction,
+    SpotInterruption,
+};
+pub use id::{
+    AccountId, AmiId, Generation, IdRefusal, InstanceId, InterfaceId, KernelId, RamdiskId, Region,
+    ReservationId, SecurityGroupId, SubnetId, VpcId,
+};
+pub use instance::{
+    Architecture, BlockDevice, HostnameType, Instance, InstanceAction, InstanceRefusal, KeyPair,
+    LifeCycle, Placement, System,
+};
+pub use interface::{Interface, Ipv4Address, MacAddress, SecurityGroup};
+pub use line::{Line, LineRefusal};
+pub use observation::{Observation, Outcome, RequestVersion};
+pub use options::{HopLimit, HttpTokens, MetadataOptions, OptionsChange, Switch};
+pub use role::{
+    CredentialSource, InstanceProfile, InstanceProfileStatus, Role, RoleDelivery, RoleName,
+    StaticCredentials,
+};
+pub use secret::Secret;
+pub use tag::{TagKey, TagRefusal};
+pub use time::{Timestamp, TimestampRefusal};
+pub use token::{TokenTtl, TtlRefusal};
+pub use user_data::{UserData, UserDataRefusal};

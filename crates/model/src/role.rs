@@ -1,0 +1,169 @@
+//! Roles, and where their credentials come from.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::serial::{spelled, written_as_text};
+use crate::{Line, Secret, Timestamp};
+
+/// The name of an IAM role or instance profile: 1 to 64 letters, digits and `+=,.@_-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleName(Box<str>);
+
+impl RoleName {
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RoleName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);
+        // `.` and `..` could not be fetched: clients resolve them before they ask.
+        if (1..=64).contains(&text.len()) && text.bytes().all(plain) && !matches!(text, "." | "..")
+        {
+            Ok(Self(text.into()))
+        } else {
+            let text = crate::id::quoted(text);
+            Err(format!(
+                "`{text}` is not a name: use 1 to 64 letters, digits and `+=,.@_-`"
+            ))
+        }
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+written_as_text!(RoleName);
+
+spelled! {
+    /// How role credentials were fetched: the value of the condition key `ec2:RoleDelivery`.
+    RoleDelivery, "a role delivery" {
+        /// Without a session token.
+        V1 = "1.0",
+        /// With a session token.
+        V2 = "2.0",
+    }
+}
+
+spelled! {
+    /// Whether an attached instance profile still exists.
+    InstanceProfileStatus, "an instance profile status" {
+        /// It exists.
+        Active = "active",
+        /// It was deleted after it had been attached.
+        Deleted = "deleted",
+    }
+}
+
+/// The instance profile attached to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceProfile {
+    /// The profile's name.
+    pub name: RoleName,
+    /// The profile's id, such as `AIPAABCDEFGHIJKLMNOPQ`.
+    #[serde(default = "unset_profile_id")]
+    pub id: Line,
+    /// The role in the profile; its name is what metadata shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleName>,
+    /// Whether the profile still exists.
+    #[serde(default = "active")]
+    pub status: InstanceProfileStatus,
+}
+
+fn unset_profile_id() -> Line {
+    #[expect(clippy::expect_used, reason = "a constant that the tests parse")]
+    "AIPAABCDEFGHIJKLMNOPQ".parse().expect("is a line")
+}
+
+fn active() -> InstanceProfileStatus {
+    InstanceProfileStatus::Active
+}
+
+/// Long-term or borrowed keys that are handed out as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticCredentials {
+    /// The access key id.
+    pub access_key_id: Line,
+    /// The secret access key.
+    pub secret_access_key: Secret<String>,
+    /// The session token, which most consumers expect.
+    pub session_token: Secret<String>,
+    /// When they end; without it, each answer names a time six hours ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration: Option<Timestamp>,
+}
+
+/// Where the credentials of a role come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum CredentialSource {
+    /// Made here, from a key of this server.
+    BuiltIn,
+    /// None to be had: the role document says so, as EC2 does when a role cannot be assumed.
+    Error {
+        /// The `Code` of the document, such as `AssumeRoleUnauthorizedAccess`.
+        code: Line,
+        /// The `Message`.
+        message: Line,
+    },
+    /// From a program that prints AWS `credential_process` JSON.
+    Process {
+        /// The program and its arguments; no shell reads it.
+        command: Vec<String>,
+    },
+    /// From the settings.
+    Static(StaticCredentials),
+}
+
+/// A role whose credentials instances can read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// The role's name.
+    pub name: RoleName,
+    /// Where its credentials come from.
+    #[serde(flatten)]
+    pub credentials: CredentialSource,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_names_can_stand_in_a_path() {
+        assert!("example-role".parse::<RoleName>().is_ok());
+        for bad in ["", "a/b", "a b", ".", "..", &*"x".repeat(65)] {
+            assert!(bad.parse::<RoleName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_profile_id_is_a_line() {
+        assert_eq!(&*unset_profile_id(), "AIPAABCDEFGHIJKLMNOPQ");
+    }
+
+    #[test]
+    fn a_role_is_written_flat() {
+        let text = r#"{"name":"app","source":"process","command":["get-keys","--json"]}"#;
+        let role: Role = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&role).unwrap(), text);
+        let refusal = serde_json::from_str::<Role>(r#"{"name":"app"}"#).unwrap_err();
+        assert!(
+            refusal.to_string().contains("missing field `source`"),
+            "{refusal}"
+        );
+    }
+}
