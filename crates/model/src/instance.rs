@@ -121,6 +121,7 @@ pub struct BlockDevice {
 #[serde(deny_unknown_fields)]
 pub struct Instance {
     /// The instance's id.
+    #[serde(rename = "instance_id", alias = "id")]
     pub id: InstanceId,
     /// How it reaches the service.
     #[serde(default)]
@@ -185,7 +186,7 @@ pub struct Instance {
     /// When it was launched or last started.
     #[serde(default = "defaults::pending_time")]
     pub pending_time: Timestamp,
-    /// When anything about it changed last; the `Last-Modified` of its answers. The store sets it.
+    /// When anything about it changed last; the `Last-Modified` of its answers.
     #[serde(default = "defaults::pending_time")]
     pub last_modified: Timestamp,
     /// Its network interfaces.

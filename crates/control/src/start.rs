@@ -1,0 +1,317 @@
+//! What a server does to the store before it serves: makes what a first start lacks, and brings
+//! what the config file describes up to date.
+//!
+//! Facts of a described instance follow the file at every start. Its options do not: those that
+//! the file names are set like a modify at that moment, the others stay as they were last set.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use model::{
+    Attachment, CredentialSource, Instance, InstanceId, OptionsChange, Role, RoleName, Secret,
+    Timestamp,
+};
+use store::{Administrator, Change, Origin, Snapshot, TokenKeyRing};
+
+/// What the settings ask of a start.
+#[derive(Clone, Debug, Default)]
+pub struct Configured {
+    /// The `[[instance]]` tables.
+    pub instances: Vec<Described>,
+    /// The `[[role]]` tables.
+    pub roles: Vec<Role>,
+    /// The instance that the `--listen` addresses serve; the built-in one if none is named.
+    pub default_instance: Option<InstanceId>,
+    /// Set on that instance at this start.
+    pub default_options: OptionsChange,
+    /// The `--listen` addresses.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// An instance as the config file describes it.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// The facts; its options count only if the instance is new.
+    pub instance: Instance,
+    /// The options that the file names.
+    pub options: OptionsChange,
+}
+
+/// Random material, used for what is missing.
+#[derive(Debug)]
+pub struct Fresh {
+    /// First key of session tokens.
+    pub token_key: [u8; 32],
+    /// Key of the built-in credential source.
+    pub issuer_key: [u8; 32],
+    /// Sixteen random bytes of the administrator's access key id.
+    pub access_key_id: [u8; 16],
+    /// Thirty random bytes of the administrator's secret access key, in base64.
+    pub secret_access_key: Secret<String>,
+}
+
+/// Why a server does not start with these settings.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartRefusal {
+    /// The instance that `--listen` is to serve is not there.
+    #[error(
+        "`default_instance` is `{0}`, and there is no such instance: describe it in an \
+         [[instance]] table"
+    )]
+    NoDefaultInstance(InstanceId),
+    /// An instance's role has no source of credentials.
+    #[error(
+        "{instance} has the role `{role}`, and nothing says where its credentials come from: add \
+         a [[role]] table with name = \"{role}\" and source = \"built-in\", \"static\" or \
+         \"process\""
+    )]
+    RoleWithoutSource {
+        /// The instance.
+        instance: InstanceId,
+        /// The role.
+        role: RoleName,
+    },
+    /// Two instances claim one address.
+    #[error("{first} and {second} are both to be reached at {address}: give each its own address")]
+    SharedListener {
+        /// The address and port.
+        address: SocketAddr,
+        /// One instance.
+        first: InstanceId,
+        /// The other.
+        second: InstanceId,
+    },
+    /// One thing is described twice.
+    #[error("{0} is described twice: keep one of the tables")]
+    Twice(String),
+}
+
+/// Plans a start. The outcome is the instance that the `--listen` addresses serve.
+///
+/// # Errors
+///
+/// [`StartRefusal`]; then nothing changes and the server must not start.
+pub fn start(
+    snapshot: &Snapshot,
+    configured: &Configured,
+    fresh: Fresh,
+    now: Timestamp,
+) -> Result<(Vec<Change>, InstanceId), StartRefusal> {
+    let default = configured
+        .default_instance
+        .unwrap_or_else(Instance::default_id);
+    let mut changes = missing_keys(snapshot, fresh, now);
+    let mut planned = Planned::from_snapshot(snapshot);
+    planned.describe(configured)?;
+    planned.make_default_instance(default);
+    match planned.instances.get_mut(&default) {
+        Some((instance, _)) => {
+            instance.options = configured.default_options.apply(instance.options);
+        }
+        None => return Err(StartRefusal::NoDefaultInstance(default)),
+    }
+    planned.check(configured, default)?;
+    changes.extend(planned.changes(snapshot, now));
+    Ok((changes, default))
+}
+
+fn missing_keys(snapshot: &Snapshot, fresh: Fresh, now: Timestamp) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if snapshot.token_keys().is_none() {
+        let ring = TokenKeyRing::new(fresh.token_key, now);
+        changes.push(Change::PutTokenKeys(Arc::new(ring)));
+    }
+    if snapshot.issuer_key().is_none() {
+        changes.push(Change::PutIssuerKey(store::IssuerKey::new(
+            fresh.issuer_key,
+        )));
+    }
+    if snapshot.administrator().is_none() {
+        changes.push(Change::PutAdministrator(Administrator {
+            account_id: Instance::default_instance().account_id,
+            access_key_id: access_key_id(fresh.access_key_id),
+            secret_access_key: fresh.secret_access_key,
+        }));
+    }
+    changes
+}
+
+/// `AKIA` and sixteen letters and digits.
+fn access_key_id(random: [u8; 16]) -> String {
+    let letter = |byte: u8| char::from_digit(u32::from(byte % 32), 32).unwrap_or('a');
+    // Base 32 has the digits 0 to v; AWS uses A to Z and 2 to 7.
+    let aws = |digit: char| match digit {
+        '0' => 'W',
+        '1' => 'X',
+        '8' => 'Y',
+        '9' => 'Z',
+        other => other.to_ascii_uppercase(),
+    };
+    "AKIA"
+        .chars()
+        .chain(random.map(|byte| aws(letter(byte))))
+        .collect()
+}
+
+/// Instances and roles as they are to be.
+struct Planned {
+    instances: BTreeMap<InstanceId, (Instance, Origin)>,
+    roles: BTreeMap<RoleName, (Role, Origin)>,
+}
+
+impl Planned {
+    /// What stays whatever the config file says.
+    fn from_snapshot(snapshot: &Snapshot) -> Self {
+        let instances = snapshot
+            .instances()
+            .filter(|(_, origin)| *origin == Origin::Api);
+        let roles = snapshot
+            .roles()
+            .filter(|(_, origin)| *origin == Origin::Api);
+        Self {
+            instances: instances
+                .map(|(i, origin)| (i.id, ((**i).clone(), origin)))
+                .collect(),
+            roles: roles
+                .map(|(r, origin)| (r.name.clone(), ((**r).clone(), origin)))
+                .collect(),
+        }
+        .with_described_options(snapshot)
+    }
+
+    /// Instances that the file described before keep the options they were last given.
+    fn with_described_options(mut self, snapshot: &Snapshot) -> Self {
+        let described = snapshot
+            .instances()
+            .filter(|(_, origin)| *origin == Origin::Config);
+        self.instances
+            .extend(described.map(|(i, origin)| (i.id, ((**i).clone(), origin))));
+        self
+    }
+
+    fn describe(&mut self, configured: &Configured) -> Result<(), StartRefusal> {
+        let mut described = BTreeSet::new();
+        for Described { instance, options } in &configured.instances {
+            if !described.insert(instance.id) {
+                return Err(StartRefusal::Twice(instance.id.to_string()));
+            }
+            let mut instance = instance.clone();
+            let last = self
+                .instances
+                .get(&instance.id)
+                .map(|(last, _)| last.options);
+            instance.options = options.apply(last.unwrap_or(instance.options));
+            self.instances
+                .insert(instance.id, (instance, Origin::Config));
+        }
+        self.instances
+            .retain(|id, (_, origin)| *origin == Origin::Api || described.contains(id));
+
+        let mut named = BTreeSet::new();
+        for role in &configured.roles {
+            if !named.insert(&role.name) {
+                return Err(StartRefusal::Twice(format!("role `{}`", role.name)));
+            }
+            self.roles
+                .insert(role.name.clone(), (role.clone(), Origin::Config));
+        }
+        Ok(())
+    }
+
+    fn make_default_instance(&mut self, default: InstanceId) {
+        if default == Instance::default_id() {
+            let made = || (Instance::default_instance(), Origin::Api);
+            self.instances.entry(default).or_insert_with(made);
+        }
+        let role = Instance::default_instance()
+            .instance_profile
+            .and_then(|profile| profile.role);
+        if let Some(name) = role {
+            let credentials = CredentialSource::BuiltIn;
+            let made = || {
+                (
+                    Role {
+                        name: name.clone(),
+                        credentials,
+                    },
+                    Origin::Api,
+                )
+            };
+            self.roles.entry(name.clone()).or_insert_with(made);
+        }
+    }
+
+    fn check(&self, configured: &Configured, default: InstanceId) -> Result<(), StartRefusal> {
+        let mut listeners: HashMap<SocketAddr, InstanceId> = configured
+            .listen
+            .iter()
+            .map(|address| (*address, default))
+            .collect();
+        for (id, (instance, _)) in &self.instances {
+            let role = instance
+                .instance_profile
+                .as_ref()
+                .and_then(|p| p.role.as_ref());
+            if let Some(role) = role.filter(|role| !self.roles.contains_key(role)) {
+                return Err(StartRefusal::RoleWithoutSource {
+                    instance: *id,
+                    role: role.clone(),
+                });
+            }
+            for Attachment::Listener(address) in &instance.attachments {
+                let is_fixed = address.port() != 0;
+                match listeners.insert(*address, *id) {
+                    Some(first) if is_fixed => {
+                        let (address, second) = (*address, *id);
+                        return Err(StartRefusal::SharedListener {
+                            address,
+                            first,
+                            second,
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What must change for the store to hold just this.
+    fn changes(self, snapshot: &Snapshot, now: Timestamp) -> Vec<Change> {
+        let gone_instances = snapshot.instances().filter_map(|(instance, _)| {
+            let is_gone = !self.instances.contains_key(&instance.id);
+            is_gone.then_some(Change::DeleteInstance(instance.id))
+        });
+        let gone_roles = snapshot.roles().filter_map(|(role, _)| {
+            let is_gone = !self.roles.contains_key(&role.name);
+            is_gone.then(|| Change::DeleteRole(role.name.clone()))
+        });
+        let gone: Vec<_> = gone_instances.chain(gone_roles).collect();
+        let instances = self
+            .instances
+            .into_values()
+            .filter_map(|(mut instance, origin)| {
+                let id = instance.id;
+                match snapshot.instance(id) {
+                    Some(old) => {
+                        instance.last_modified = old.last_modified;
+                        if **old == instance && snapshot.origin(id) == Some(origin) {
+                            return None;
+                        }
+                        instance.last_modified = now;
+                    }
+                    None => instance.last_modified = now,
+                }
+                Some(Change::PutInstance(Arc::new(instance), origin))
+            });
+        let roles = self.roles.into_values().filter_map(|(role, origin)| {
+            let same = snapshot.role(&role.name).is_some_and(|old| **old == role);
+            (!same).then(|| Change::PutRole(Arc::new(role), origin))
+        });
+        gone.into_iter().chain(instances).chain(roles).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+use model::{HopLimit, HttpTokens};
+use store::{Memory, Store};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_741_082_400);
+
+fn fresh() -> Fresh {
+    Fresh {
+        token_key: [1; 32],
+        issuer_key: [2; 32],
+        access_key_id: [3; 16],
+        secret_access_key: Secret::new("secret".to_owned()),
+    }
+}
+
+fn store() -> Store {
+    Store::open(Box::new(Memory::default())).unwrap()
+}
+
+fn start_with(store: &Store, configured: &Configured) -> InstanceId {
+    store
+        .transact(|snapshot| start(snapshot, configured, fresh(), NOW))
+        .unwrap()
+}
+
+fn refusal(configured: &Configured) -> StartRefusal {
+    start(&store().snapshot(), configured, fresh(), NOW).unwrap_err()
+}
+
+fn described(number: u128) -> Described {
+    Described {
+        instance: Instance::described(InstanceId::from_number(number)),
+        options: OptionsChange::default(),
+    }
+}
+
+fn tokens(store: &Store, id: InstanceId) -> HttpTokens {
+    store.snapshot().instance(id).unwrap().options.http_tokens
+}
+
+fn optional() -> OptionsChange {
+    OptionsChange {
+        http_tokens: Some(HttpTokens::Optional),
+        ..OptionsChange::default()
+    }
+}
+
+#[test]
+fn a_first_start_makes_everything_and_a_second_nothing() {
+    let store = store();
+    let default = start_with(&store, &Configured::default());
+    let snapshot = store.snapshot();
+    assert_eq!(snapshot.instance_count(), 1);
+    assert_eq!(tokens(&store, default), HttpTokens::Required);
+    assert!(snapshot.token_keys().is_some() && snapshot.issuer_key().is_some());
+    let id = &snapshot.administrator().unwrap().access_key_id;
+    assert!(id.starts_with("AKIA") && id.len() == 20, "{id}");
+    start_with(&store, &Configured::default());
+    assert_eq!(store.snapshot().generation(), snapshot.generation());
+}
+
+#[test]
+fn access_key_ids_have_aws_letters() {
+    let all: String = (0..32)
+        .map(|n| access_key_id([n; 16]).pop().unwrap())
+        .collect();
+    assert!(
+        all.bytes()
+            .all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b)),
+        "{all}"
+    );
+    assert_eq!(all.bytes().collect::<BTreeSet<_>>().len(), 32);
+}
+
+#[test]
+fn described_instances_come_and_go_with_the_file() {
+    let store = store();
+    let one = Configured {
+        instances: vec![described(1)],
+        ..Configured::default()
+    };
+    start_with(&store, &one);
+    assert_eq!(store.snapshot().instance_count(), 2);
+    start_with(&store, &Configured::default());
+    assert_eq!(store.snapshot().instance_count(), 1);
+}
+
+#[test]
+fn the_file_may_describe_the_default_instance() {
+    let store = store();
+    start_with(&store, &Configured::default());
+    let mut own = described(0);
+    own.instance.id = Instance::default_id();
+    start_with(
+        &store,
+        &Configured {
+            instances: vec![own],
+            ..Configured::default()
+        },
+    );
+    let snapshot = store.snapshot();
+    assert!(
+        snapshot
+            .instance(Instance::default_id())
+            .unwrap()
+            .user_data
+            .is_none()
+    );
+    start_with(&store, &Configured::default());
+    assert!(
+        store
+            .snapshot()
+            .instance(Instance::default_id())
+            .unwrap()
+            .user_data
+            .is_some()
+    );
+}
+
+#[test]
+fn options_that_the_file_does_not_name_stay_as_they_were_set() {
+    let store = store();
+    let mut one = described(1);
+    one.options = optional();
+    let configured = Configured {
+        instances: vec![one],
+        ..Configured::default()
+    };
+    start_with(&store, &configured);
+    let id = InstanceId::from_number(1);
+    let mut modified = (**store.snapshot().instance(id).unwrap()).clone();
+    modified.options.http_tokens = HttpTokens::Required;
+    modified.options.http_put_response_hop_limit = HopLimit::new(7).unwrap();
+    let changes = vec![Change::PutInstance(Arc::new(modified), Origin::Config)];
+    store
+        .transact(|_| Ok::<_, StartRefusal>((changes, ())))
+        .unwrap();
+    start_with(&store, &configured);
+    assert_eq!(
+        tokens(&store, id),
+        HttpTokens::Optional,
+        "the file names it"
+    );
+    let hops = store
+        .snapshot()
+        .instance(id)
+        .unwrap()
+        .options
+        .http_put_response_hop_limit;
+    assert_eq!(hops.as_hops(), 7, "the file does not");
+}
+
+#[test]
+fn default_options_are_set_at_this_start() {
+    let store = store();
+    let configured = Configured {
+        default_options: optional(),
+        ..Configured::default()
+    };
+    let default = start_with(&store, &configured);
+    assert_eq!(tokens(&store, default), HttpTokens::Optional);
+    start_with(&store, &Configured::default());
+    assert_eq!(tokens(&store, default), HttpTokens::Optional, "and stay");
+}
+
+#[test]
+fn what_does_not_fit_together_does_not_start() {
+    let twice = Configured {
+        instances: vec![described(1), described(1)],
+        ..Configured::default()
+    };
+    assert!(matches!(refusal(&twice), StartRefusal::Twice(_)));
+
+    let mut app = described(1);
+    app.instance.instance_profile = Instance::default_instance().instance_profile.map(|mut p| {
+        p.role = "app".parse().ok();
+        p
+    });
+    let roleless = Configured {
+        instances: vec![app],
+        ..Configured::default()
+    };
+    assert!(matches!(
+        refusal(&roleless),
+        StartRefusal::RoleWithoutSource { .. }
+    ));
+
+    let nobody = InstanceId::from_number(9);
+    let missing = Configured {
+        default_instance: Some(nobody),
+        ..Configured::default()
+    };
+    assert_eq!(refusal(&missing), StartRefusal::NoDefaultInstance(nobody));
+
+    let address: SocketAddr = "127.0.0.1:1338".parse().unwrap();
+    let mut claims = described(1);
+    claims.instance.attachments = vec![Attachment::Listener(address)];
+    let shared = Configured {
+        instances: vec![claims],
+        listen: vec![address],
+        ..Configured::default()
+    };
+    assert!(matches!(
+        refusal(&shared),
+        StartRefusal::SharedListener { .. }
+    ));
+}

@@ -1,0 +1,192 @@
+//! What is durable, and the snapshot that both planes read.
+//!
+//! **What is this?** One store with a small contract: read a consistent [`Snapshot`], transact
+//! against the generation it has, watch for the next. Behind it a [`Backend`]: memory for tests,
+//! redb embedded in the server.
+//!
+//! **What does it never do?** It decides nothing. What may change, and to what, is planned in
+//! `control`; the store keeps it, all of it or none, and publishes it.
+//!
+//! **What is the picture?**
+//!
+//! ```text
+//!  management plane                                        data plane
+//!  transact(plan) ──▶ plan(&Snapshot) ──▶ Vec<Change>          │ current()
+//!                          │ checked, encoded                  │ one atomic load,
+//!                          ▼                                   │ no lock, no wait
+//!                     Backend::commit ──▶ durable              ▼
+//!                          │                              Arc<Snapshot>
+//!                          └────── publish ──────────────────▶ ▲
+//! ```
+//!
+//! A change is first durable, then visible, then acknowledged. A snapshot is a persistent map: one
+//! change among a million instances copies a path of the tree and not the fleet.
+//!
+//! **Where do I start reading?** [`Store::transact`].
+
+mod backend;
+mod keys;
+mod memory;
+mod record;
+mod redb;
+mod snapshot;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use model::{Generation, Instance, InstanceId, InstanceRefusal, Role, RoleName};
+use tokio::sync::watch;
+
+pub use backend::{Backend, BackendFault, Contents, Write};
+pub use metadata::IssuerKey;
+
+pub use keys::{Administrator, IdentityKeyRecord, RingKey, TokenKeyRing};
+pub use memory::Memory;
+pub use redb::Redb;
+pub use snapshot::{Origin, Snapshot};
+
+/// The store: the snapshot in force, and the way to change it.
+pub struct Store {
+    backend: Box<dyn Backend>,
+    current: ArcSwap<Snapshot>,
+    /// Held while a change is planned and committed: changes come one after the other.
+    writing: Mutex<()>,
+    generation: watch::Sender<Generation>,
+}
+
+/// One change to what is stored.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Forgets an instance.
+    DeleteInstance(InstanceId),
+    /// Forgets a role.
+    DeleteRole(RoleName),
+    /// Keeps the administrator.
+    PutAdministrator(Administrator),
+    /// Keeps the keys that sign identity documents.
+    PutIdentityKeys(IdentityKeyRecord),
+    /// Keeps an instance, in place of the one with its id.
+    PutInstance(Arc<Instance>, Origin),
+    /// Keeps the key of the built-in credential source.
+    PutIssuerKey(metadata::IssuerKey),
+    /// Keeps a role, in place of the one with its name.
+    PutRole(Arc<Role>, Origin),
+    /// Keeps the keys of session tokens.
+    PutTokenKeys(Arc<TokenKeyRing>),
+}
+
+/// Why the store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFault {
+    /// The backend could not be read.
+    #[error("the state cannot be read")]
+    Backend(#[source] BackendFault),
+    /// A record is damaged, or written by a newer version.
+    #[error("the record `{key}` of the state cannot be used")]
+    Record {
+        /// The record's key.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: record::RecordFault,
+    },
+}
+
+/// Why a transaction did not happen. Nothing of it did.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactFault<E: std::error::Error + 'static> {
+    /// The state could not be written.
+    #[error("the change could not be stored")]
+    Backend(#[source] BackendFault),
+    /// The plan leaves an instance whose fields do not go together.
+    #[error(transparent)]
+    Instance(InstanceRefusal),
+    /// The plan refused.
+    #[error(transparent)]
+    Plan(E),
+}
+
+impl Store {
+    /// Opens the store that `backend` keeps.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenFault`] if anything in it cannot be read and understood: a store is opened whole or
+    /// not at all.
+    pub fn open(backend: Box<dyn Backend>) -> Result<Self, OpenFault> {
+        let contents = backend.load().map_err(OpenFault::Backend)?;
+        let mut snapshot = Snapshot::empty(contents.generation);
+        for (key, value) in contents.records {
+            match record::decode(&key, &value) {
+                Ok(change) => snapshot.apply(change),
+                Err(source) => return Err(OpenFault::Record { key, source }),
+            }
+        }
+        let (generation, _) = watch::channel(snapshot.generation());
+        Ok(Self {
+            backend,
+            current: ArcSwap::from_pointee(snapshot),
+            writing: Mutex::new(()),
+            generation,
+        })
+    }
+
+    /// Returns the snapshot in force. Never waits.
+    pub fn current(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// Returns the snapshot in force, to be kept.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Returns a receiver that is told each generation after it is in force.
+    pub fn watch(&self) -> watch::Receiver<Generation> {
+        self.generation.subscribe()
+    }
+
+    /// Plans changes against the snapshot in force and makes them, all or none. When this
+    /// returns, they are durable and in force.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactFault`]; then nothing has changed.
+    pub fn transact<T, E: std::error::Error>(
+        &self,
+        plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, T), E>,
+    ) -> Result<T, TransactFault<E>> {
+        // The guarded value is nothing, so a panic of another writer has damaged nothing.
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot();
+        let (changes, outcome) = plan(&before).map_err(TransactFault::Plan)?;
+        if changes.is_empty() {
+            return Ok(outcome);
+        }
+        let mut after = before.successor();
+        let mut writes = Vec::with_capacity(changes.len());
+        for change in changes {
+            if let Change::PutInstance(instance, _) = &change {
+                instance.check().map_err(TransactFault::Instance)?;
+            }
+            writes.push(record::encode(&change));
+            after.apply(change);
+        }
+        self.backend
+            .commit(before.generation(), after.generation(), &writes)
+            .map_err(TransactFault::Backend)?;
+        let generation = after.generation();
+        self.current.store(Arc::new(after));
+        self.generation.send_replace(generation);
+        Ok(outcome)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store(generation {})", self.current().generation())
+    }
+}
+
+#[cfg(test)]
+mod suite;

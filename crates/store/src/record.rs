@@ -1,0 +1,263 @@
+//! Records: how a change is written down.
+//!
+//! ```text
+//! key    kind/name                     such as instance/i-1234567890abcdef0
+//! value  digest (8 bytes)              of key and text, so that damage is noticed
+//!        {"v":1, …}                    JSON
+//! ```
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use metadata::{IssuerKey, TokenKey};
+use model::{AccountId, Instance, Role, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::Change;
+use crate::backend::Write;
+use crate::keys::{Administrator, IdentityKeyRecord, RingKey, TokenKeyRing};
+use crate::snapshot::Origin;
+
+const DIGEST_BYTES: usize = 8;
+
+/// Why a record cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordFault {
+    /// Its bytes are not those that were written.
+    #[error("it is damaged: restore the state from a backup")]
+    Damaged,
+    /// Not understood: a newer version may have written it.
+    #[error("it is not understood; a newer version of this program may have written it")]
+    NotUnderstood(#[source] serde_json::Error),
+    /// An instance whose fields do not go together.
+    #[error("it does not describe an instance")]
+    Instance(#[source] model::InstanceRefusal),
+    /// Key material of the wrong size.
+    #[error("it does not hold a key")]
+    Key,
+    /// A key of no kind that is known.
+    #[error("its kind is unknown; a newer version of this program may have written it")]
+    UnknownKind,
+}
+
+/// The version of a record's shape.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum V1 {
+    #[serde(rename = "1")]
+    One,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InstanceRecord {
+    v: V1,
+    origin: Origin,
+    instance: Arc<Instance>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleRecord {
+    v: V1,
+    origin: Origin,
+    role: Arc<Role>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenKeysRecord {
+    v: V1,
+    keys: Vec<TokenKeyRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenKeyRecord {
+    id: u8,
+    created: Timestamp,
+    secret: Secret<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretRecord {
+    v: V1,
+    secret: Secret<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdministratorRecord {
+    v: V1,
+    account_id: AccountId,
+    access_key_id: String,
+    secret_access_key: Secret<String>,
+}
+
+/// Writes a change down.
+pub(crate) fn encode(change: &Change) -> Write {
+    match change {
+        Change::DeleteInstance(id) => Write {
+            key: format!("instance/{id}"),
+            value: None,
+        },
+        Change::DeleteRole(name) => Write {
+            key: format!("role/{name}"),
+            value: None,
+        },
+        Change::PutAdministrator(administrator) => put(
+            "administrator".to_owned(),
+            &AdministratorRecord {
+                v: V1::One,
+                account_id: administrator.account_id,
+                access_key_id: administrator.access_key_id.clone(),
+                secret_access_key: administrator.secret_access_key.clone(),
+            },
+        ),
+        Change::PutIdentityKeys(IdentityKeyRecord(secret)) => put(
+            "identity-keys".to_owned(),
+            &SecretRecord {
+                v: V1::One,
+                secret: secret.clone(),
+            },
+        ),
+        Change::PutInstance(instance, origin) => put(
+            format!("instance/{}", instance.id),
+            &InstanceRecord {
+                v: V1::One,
+                origin: *origin,
+                instance: Arc::clone(instance),
+            },
+        ),
+        Change::PutIssuerKey(key) => put(
+            "issuer-key".to_owned(),
+            &SecretRecord {
+                v: V1::One,
+                secret: encode_key(key.secret()),
+            },
+        ),
+        Change::PutRole(role, origin) => put(
+            format!("role/{}", role.name),
+            &RoleRecord {
+                v: V1::One,
+                origin: *origin,
+                role: Arc::clone(role),
+            },
+        ),
+        Change::PutTokenKeys(ring) => {
+            let keys = ring
+                .keys()
+                .map(|RingKey { key, created }| TokenKeyRecord {
+                    id: key.id(),
+                    created: *created,
+                    secret: encode_key(key.secret()),
+                })
+                .collect();
+            put(
+                "token-keys".to_owned(),
+                &TokenKeysRecord { v: V1::One, keys },
+            )
+        }
+    }
+}
+
+/// Reads a record back as the change that wrote it.
+pub(crate) fn decode(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
+    let (digest, text) = value.split_first_chunk().ok_or(RecordFault::Damaged)?;
+    if *digest != digest_of(key, text) {
+        return Err(RecordFault::Damaged);
+    }
+    match key.split_once('/').map_or(key, |(kind, _)| kind) {
+        "administrator" => {
+            let record: AdministratorRecord = parse(text)?;
+            Ok(Change::PutAdministrator(Administrator {
+                account_id: record.account_id,
+                access_key_id: record.access_key_id,
+                secret_access_key: record.secret_access_key,
+            }))
+        }
+        "identity-keys" => {
+            let record: SecretRecord = parse(text)?;
+            Ok(Change::PutIdentityKeys(IdentityKeyRecord(record.secret)))
+        }
+        "instance" => {
+            let record: InstanceRecord = parse(text)?;
+            record.instance.check().map_err(RecordFault::Instance)?;
+            Ok(Change::PutInstance(record.instance, record.origin))
+        }
+        "issuer-key" => {
+            let record: SecretRecord = parse(text)?;
+            Ok(Change::PutIssuerKey(IssuerKey::new(decode_key(
+                &record.secret,
+            )?)))
+        }
+        "role" => {
+            let record: RoleRecord = parse(text)?;
+            Ok(Change::PutRole(record.role, record.origin))
+        }
+        "token-keys" => {
+            let record: TokenKeysRecord = parse(text)?;
+            let key = |TokenKeyRecord {
+                           id,
+                           created,
+                           secret,
+                       }| {
+                decode_key(&secret).map(|secret| RingKey {
+                    key: TokenKey::new(id, secret),
+                    created,
+                })
+            };
+            let keys = record.keys.into_iter().map(key).collect::<Result<_, _>>()?;
+            TokenKeyRing::from_keys(keys)
+                .map(|ring| Change::PutTokenKeys(Arc::new(ring)))
+                .ok_or(RecordFault::Key)
+        }
+        _ => Err(RecordFault::UnknownKind),
+    }
+}
+
+fn put(key: String, record: &impl Serialize) -> Write {
+    #[expect(
+        clippy::expect_used,
+        reason = "the records above have text keys and no failing parts"
+    )]
+    let text = serde_json::to_vec(record).expect("records can be written as JSON");
+    let value = [&digest_of(&key, &text)[..], &text].concat();
+    Write {
+        key,
+        value: Some(value),
+    }
+}
+
+fn parse<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, RecordFault> {
+    serde_json::from_slice(text).map_err(RecordFault::NotUnderstood)
+}
+
+fn digest_of(key: &str, text: &[u8]) -> [u8; DIGEST_BYTES] {
+    let digest = Sha256::new()
+        .chain_update(key)
+        .chain_update([0])
+        .chain_update(text)
+        .finalize();
+    let mut first = [0; DIGEST_BYTES];
+    first
+        .iter_mut()
+        .zip(digest)
+        .for_each(|(to, from)| *to = from);
+    first
+}
+
+fn encode_key(key: &Secret<[u8; 32]>) -> Secret<String> {
+    Secret::new(STANDARD.encode(key.expose()))
+}
+
+fn decode_key(text: &Secret<String>) -> Result<[u8; 32], RecordFault> {
+    let bytes = STANDARD
+        .decode(text.expose())
+        .map(Zeroizing::new)
+        .map_err(|_| RecordFault::Key)?;
+    bytes.as_slice().try_into().map_err(|_| RecordFault::Key)
+}

@@ -1,0 +1,197 @@
+//! The embedded store: one redb file.
+//!
+//! Two tables. `records` has a row for each record; `meta` has `format` and `generation`. A commit
+//! is one redb transaction with immediate durability, generation included. redb locks the file, so
+//! that a second process is refused.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use ::redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use model::Generation;
+
+use crate::backend::{Backend, BackendFault, Contents, Write};
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+
+/// The format of the records. A new one needs code here that reads the old.
+const FORMAT: u64 = 1;
+
+/// Keeps records in a file.
+pub struct Redb {
+    path: PathBuf,
+    database: Database,
+}
+
+impl Redb {
+    /// Opens the file at `path`, and makes it, readable by its owner only, if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendFault`] if another process has it, or it cannot be used.
+    pub fn open(path: &Path) -> Result<Self, BackendFault> {
+        let unusable = |fault: std::io::Error| BackendFault::Unusable {
+            path: path.display().to_string(),
+            reason: fault.to_string(),
+        };
+        make_private(path).map_err(unusable)?;
+        let opened = guarded(path, || {
+            Database::create(path).map_err(|fault| {
+                if matches!(fault, DatabaseError::DatabaseAlreadyOpen) {
+                    BackendFault::Busy {
+                        path: path.display().to_string(),
+                    }
+                } else {
+                    damaged(path, &fault)
+                }
+            })
+        });
+        let this = Self {
+            path: path.to_owned(),
+            database: opened?,
+        };
+        this.check_format()?;
+        Ok(this)
+    }
+
+    fn check_format(&self) -> Result<(), BackendFault> {
+        guarded(&self.path, || {
+            let write = self
+                .database
+                .begin_write()
+                .map_err(|fault| damaged(&self.path, &fault))?;
+            let found = {
+                let mut meta = write
+                    .open_table(META)
+                    .map_err(|fault| damaged(&self.path, &fault))?;
+                write
+                    .open_table(RECORDS)
+                    .map_err(|fault| damaged(&self.path, &fault))?;
+                let found = meta
+                    .get("format")
+                    .map_err(|fault| damaged(&self.path, &fault))?
+                    .map(|format| format.value());
+                if found.is_none() {
+                    meta.insert("format", FORMAT)
+                        .map_err(|fault| damaged(&self.path, &fault))?;
+                }
+                found.unwrap_or(FORMAT)
+            };
+            if found > FORMAT {
+                let path = self.path.display().to_string();
+                return Err(BackendFault::NewerFormat {
+                    path,
+                    found,
+                    known: FORMAT,
+                });
+            }
+            write.commit().map_err(|fault| damaged(&self.path, &fault))
+        })
+    }
+
+    fn read(&self) -> Result<Contents, ::redb::Error> {
+        let read = self.database.begin_read()?;
+        let generation = read
+            .open_table(META)?
+            .get("generation")?
+            .map_or(0, |row| row.value());
+        let mut records = Vec::new();
+        for row in read.open_table(RECORDS)?.iter()? {
+            let (key, value) = row?;
+            records.push((key.value().to_owned(), value.value().to_vec()));
+        }
+        Ok(Contents {
+            generation: Generation::from_number(generation),
+            records,
+        })
+    }
+
+    /// Returns the generation found if it is not `from`; then nothing was written.
+    fn write(
+        &self,
+        from: Generation,
+        to: Generation,
+        writes: &[Write],
+    ) -> Result<Result<(), Generation>, ::redb::Error> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            let found = meta.get("generation")?.map_or(0, |row| row.value());
+            if found != from.as_number() {
+                return Ok(Err(Generation::from_number(found)));
+            }
+            meta.insert("generation", to.as_number())?;
+            let mut records = transaction.open_table(RECORDS)?;
+            for Write { key, value } in writes {
+                match value {
+                    Some(value) => records.insert(key.as_str(), value.as_slice())?,
+                    None => records.remove(key.as_str())?,
+                };
+            }
+        }
+        transaction.commit()?;
+        Ok(Ok(()))
+    }
+}
+
+impl Backend for Redb {
+    fn load(&self) -> Result<Contents, BackendFault> {
+        guarded(&self.path, || {
+            self.read().map_err(|fault| damaged(&self.path, &fault))
+        })
+    }
+
+    fn commit(
+        &self,
+        from: Generation,
+        to: Generation,
+        writes: &[Write],
+    ) -> Result<(), BackendFault> {
+        let written = guarded(&self.path, || {
+            self.write(from, to, writes)
+                .map_err(|fault| BackendFault::Unusable {
+                    path: self.path.display().to_string(),
+                    reason: fault.to_string(),
+                })
+        })?;
+        written.map_err(|found| BackendFault::Conflict {
+            expected: from,
+            found,
+        })
+    }
+}
+
+impl std::fmt::Debug for Redb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redb({})", self.path.display())
+    }
+}
+
+/// redb panics on some kinds of damage; a damaged file is no reason to lose more than the call.
+fn guarded<T>(
+    path: &Path,
+    action: impl FnOnce() -> Result<T, BackendFault>,
+) -> Result<T, BackendFault> {
+    catch_unwind(AssertUnwindSafe(action))
+        .unwrap_or_else(|_| Err(damaged(path, &"it is inconsistent")))
+}
+
+fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> BackendFault {
+    BackendFault::Damaged {
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
+}
+
+/// Makes the file, if there is none, and lets nobody but its owner at it: it holds keys.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}

@@ -1,0 +1,312 @@
+//! The suite that every backend passes, and what is particular to the embedded one.
+
+use std::convert::Infallible;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use model::{CredentialSource, HttpTokens, Timestamp};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_741_082_400);
+
+type Made = Result<(Vec<Change>, ()), Infallible>;
+
+fn memory() -> Store {
+    Store::open(Box::new(Memory::default())).unwrap()
+}
+
+fn embedded(directory: &Path) -> Store {
+    Store::open(Box::new(Redb::open(&directory.join("state.redb")).unwrap())).unwrap()
+}
+
+fn put(instance: Instance) -> Change {
+    Change::PutInstance(Arc::new(instance), Origin::Api)
+}
+
+/// Runs a case against every backend.
+fn each(case: impl Fn(Store)) {
+    case(memory());
+    let directory = tempfile::tempdir().unwrap();
+    case(embedded(directory.path()));
+}
+
+#[test]
+fn a_change_is_in_force_when_it_is_acknowledged() {
+    each(|store| {
+        let watch = store.watch();
+        let before = store.snapshot();
+        store
+            .transact(|_| -> Made { Ok((vec![put(Instance::default_instance())], ())) })
+            .unwrap();
+        assert!(store.current().instance(Instance::default_id()).is_some());
+        assert_eq!(store.current().generation(), before.generation().next());
+        assert_eq!(*watch.borrow(), before.generation().next());
+        assert_eq!(before.instance_count(), 0, "a snapshot never changes");
+    });
+}
+
+#[test]
+fn a_refused_change_changes_nothing() {
+    each(|store| {
+        let mut wrong = Instance::default_instance();
+        wrong.interfaces.clear();
+        let good = put(Instance::described("i-00000000000000001".parse().unwrap()));
+        let fault = store
+            .transact(|_| -> Made { Ok((vec![good, put(wrong)], ())) })
+            .unwrap_err();
+        assert!(matches!(fault, TransactFault::Instance(_)), "{fault}");
+        assert_eq!(store.current().instance_count(), 0);
+        assert_eq!(store.current().generation(), Generation::default());
+    });
+}
+
+#[test]
+fn racing_writers_lose_nothing() {
+    each(|store| {
+        let add = |number: u128| {
+            let instance = Instance::described(InstanceId::from_number(number));
+            store
+                .transact(|_| -> Made { Ok((vec![put(instance)], ())) })
+                .unwrap();
+        };
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                scope.spawn(move || (0..10).for_each(|number| add(writer * 100 + number)));
+            }
+        });
+        assert_eq!(store.current().instance_count(), 40);
+        assert_eq!(store.current().generation(), Generation::from_number(40));
+    });
+}
+
+/// Everything that can be stored, once.
+fn everything() -> Vec<Change> {
+    let ring = TokenKeyRing::new([1; 32], NOW).rotated([2; 32], NOW.plus_seconds(60));
+    vec![
+        put(Instance::default_instance()),
+        Change::PutRole(
+            Arc::new(Role {
+                name: "example-role".parse().unwrap(),
+                credentials: CredentialSource::BuiltIn,
+            }),
+            Origin::Config,
+        ),
+        Change::PutTokenKeys(Arc::new(ring)),
+        Change::PutIssuerKey(metadata::IssuerKey::new([3; 32])),
+        Change::PutAdministrator(Administrator {
+            account_id: "123456789012".parse().unwrap(),
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret_access_key: model::Secret::new("secret".to_owned()),
+        }),
+        Change::PutIdentityKeys(IdentityKeyRecord(model::Secret::new("PEM".to_owned()))),
+    ]
+}
+
+#[test]
+fn what_was_stored_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = embedded(directory.path());
+    store
+        .transact(|_| -> Made { Ok((everything(), ())) })
+        .unwrap();
+    let before = store.snapshot();
+    drop(store);
+    let after = embedded(directory.path()).snapshot();
+    assert_eq!(after.generation(), before.generation());
+    let id = Instance::default_id();
+    assert_eq!(after.instance(id), before.instance(id));
+    assert_eq!(after.roles().count(), 1);
+    assert_eq!(after.administrator(), before.administrator());
+    assert_eq!(after.identity_keys(), before.identity_keys());
+    let secrets = |snapshot: &Snapshot| -> Vec<_> {
+        let ring = snapshot.token_key_ring().unwrap();
+        ring.keys()
+            .map(|key| (key.key.id(), *key.key.secret().expose(), key.created))
+            .collect()
+    };
+    assert_eq!(secrets(&after), secrets(&before));
+    assert_eq!(
+        after.issuer_key().unwrap().secret().expose(),
+        before.issuer_key().unwrap().secret().expose()
+    );
+}
+
+#[test]
+fn deleting_forgets() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = embedded(directory.path());
+    store
+        .transact(|_| -> Made { Ok((everything(), ())) })
+        .unwrap();
+    let changes = vec![
+        Change::DeleteInstance(Instance::default_id()),
+        Change::DeleteRole("example-role".parse().unwrap()),
+    ];
+    store.transact(|_| -> Made { Ok((changes, ())) }).unwrap();
+    drop(store);
+    let after = embedded(directory.path()).snapshot();
+    assert_eq!((after.instance_count(), after.roles().count()), (0, 0));
+}
+
+#[test]
+fn the_file_is_private_and_for_one_process() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.redb");
+    let first = Redb::open(&path).unwrap();
+    assert!(matches!(Redb::open(&path), Err(BackendFault::Busy { .. })));
+    drop(first);
+    assert!(Redb::open(&path).is_ok());
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.redb");
+    std::fs::write(&path, b"not a database at all").unwrap();
+    let fault = Redb::open(&path).unwrap_err();
+    assert!(matches!(fault, BackendFault::Damaged { .. }), "{fault:?}");
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        b"not a database at all",
+        "and it is left alone"
+    );
+}
+
+/// Damage is noticed, or it was where nothing is: what is served is never a changed record.
+#[test]
+fn damage_never_changes_what_is_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.redb");
+    let store = embedded(directory.path());
+    store
+        .transact(|_| -> Made { Ok((everything(), ())) })
+        .unwrap();
+    let expected = store.snapshot();
+    drop(store);
+    let sound = std::fs::read(&path).unwrap();
+    let damaged_path = directory.path().join("damaged.redb");
+    let id = Instance::default_id();
+    let mut refused = 0;
+    for at in (0..sound.len()).step_by(sound.len() / 150) {
+        let mut bytes = sound.clone();
+        bytes[at..(at + 64).min(sound.len())]
+            .iter_mut()
+            .for_each(|byte| *byte ^= 0x55);
+        std::fs::write(&damaged_path, &bytes).unwrap();
+        let opened = Redb::open(&damaged_path)
+            .map_err(OpenFault::Backend)
+            .and_then(|backend| Store::open(Box::new(backend)));
+        match opened {
+            Err(_) => refused += 1,
+            Ok(store) => {
+                let snapshot = store.snapshot();
+                // An empty state is one that a first start would fill anew: as good as refused.
+                if snapshot.generation() != Generation::default() {
+                    assert_eq!(
+                        snapshot.instance(id),
+                        expected.instance(id),
+                        "damage at {at}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "some damage must have met a record");
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_refused_whole() {
+    let backend = Memory::default();
+    let write = record::encode(&put(Instance::default_instance()));
+    backend
+        .commit(
+            Generation::default(),
+            Generation::default().next(),
+            &[write],
+        )
+        .unwrap();
+    let unknown = Write {
+        key: "quota/1".to_owned(),
+        value: record::encode(&everything()[0]).value,
+    };
+    backend
+        .commit(
+            Generation::from_number(1),
+            Generation::from_number(2),
+            &[unknown],
+        )
+        .unwrap();
+    assert!(matches!(
+        Store::open(Box::new(backend)),
+        Err(OpenFault::Record { .. })
+    ));
+}
+
+/// Set in the process that [`a_killed_writer_loses_nothing_it_acknowledged`] starts and kills.
+const WRITER_DIRECTORY: &str = "STORE_SUITE_WRITER_DIRECTORY";
+
+#[test]
+fn a_killed_writer_loses_nothing_it_acknowledged() {
+    if let Some(directory) = std::env::var_os(WRITER_DIRECTORY) {
+        return write_until_killed(Path::new(&directory));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for round in 1..=10_usize {
+        let mut writer = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "--nocapture",
+                "suite::a_killed_writer_loses_nothing_it_acknowledged",
+            ])
+            .env(WRITER_DIRECTORY, directory.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(writer.stdout.take().unwrap());
+        let mut generations = output
+            .lines()
+            .filter_map(|line| line.ok()?.strip_prefix("generation ")?.parse().ok());
+        // Kill after a few changes, a different number each round; what is printed while the
+        // signal is under way counts too.
+        acknowledged = generations.nth(round * 3).unwrap();
+        writer.kill().unwrap();
+        acknowledged = generations.last().unwrap_or(acknowledged);
+        writer.wait().unwrap();
+
+        let snapshot = embedded(directory.path()).snapshot();
+        assert!(
+            snapshot.generation().as_number() >= acknowledged,
+            "round {round}"
+        );
+        assert_eq!(
+            snapshot.instance_count() as u64,
+            snapshot.generation().as_number()
+        );
+    }
+    assert!(
+        acknowledged > 100,
+        "{acknowledged} changes were made in all"
+    );
+}
+
+fn write_until_killed(directory: &Path) {
+    let store = embedded(directory);
+    loop {
+        let next = store.snapshot().generation().next();
+        let mut instance = Instance::described(InstanceId::from_number(next.as_number().into()));
+        instance.options.http_tokens = HttpTokens::Required;
+        store
+            .transact(|_| -> Made { Ok((vec![put(instance)], ())) })
+            .unwrap();
+        println!("generation {next}");
+    }
+}
