@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use model::{RoleDelivery, RoleName, Timestamp};
+use model::{Instance, RoleDelivery, RoleName, Timestamp};
 
 use crate::credentials::{self, IssuerKey, RoleCredentials};
 use crate::document;
@@ -68,16 +68,21 @@ pub struct Unsigned {
 ///
 /// [`Unsigned`] if the leaf is a signature that [`Sources`] does not have.
 pub fn render<'a>(
-    leaf: &Leaf<'a>,
+    leaf: Leaf<'a>,
     sources: &impl Sources,
     now: Timestamp,
 ) -> Result<Content<'a>, Unsigned> {
-    let instance = leaf.instance;
+    let Leaf {
+        instance,
+        value,
+        delivery,
+        token_ttl_seconds,
+    } = leaf;
     let text = |text: String| Cow::Owned(text.into_bytes());
-    let (content_type, body) = match &leaf.value {
+    let (content_type, body) = match value {
         Value::Text(Cow::Borrowed(value)) => (ContentType::Text, Cow::Borrowed(value.as_bytes())),
-        Value::Text(Cow::Owned(value)) => (ContentType::Text, text(value.clone())),
-        Value::UserData(bytes) => (ContentType::Octets, Cow::Borrowed(*bytes)),
+        Value::Text(Cow::Owned(value)) => (ContentType::Text, text(value)),
+        Value::UserData(bytes) => (ContentType::Octets, Cow::Borrowed(bytes)),
         Value::IdentityDocument => (
             ContentType::Text,
             text(document::identity_document(instance)),
@@ -103,19 +108,19 @@ pub fn render<'a>(
         }
         Value::RoleCredentials(role) => (
             ContentType::Text,
-            text(role_document(leaf, role, sources, leaf.delivery, now)),
+            text(role_document(instance, role, sources, delivery, now)),
         ),
     };
     Ok(Content {
         content_type,
         body,
         last_modified: instance.last_modified.min(now),
-        token_ttl_seconds: leaf.token_ttl_seconds,
+        token_ttl_seconds,
     })
 }
 
 fn role_document(
-    leaf: &Leaf<'_>,
+    instance: &Instance,
     role: &RoleName,
     sources: &impl Sources,
     delivery: RoleDelivery,
@@ -124,11 +129,11 @@ fn role_document(
     match sources.role_credentials(role) {
         RoleCredentials::BuiltIn => {
             let key = sources.issuer_key();
-            credentials::document(&key.derive(leaf.instance.id, role.as_str(), delivery, now))
+            credentials::document(&key.derive(instance.id, role.as_str(), delivery, now))
         }
         RoleCredentials::Held(held) => credentials::document(&held),
         RoleCredentials::Unavailable { code, message } => {
-            credentials::error_document(&code, &message, leaf.instance.last_modified)
+            credentials::error_document(&code, &message, instance.last_modified)
         }
     }
 }

@@ -8,6 +8,8 @@ spelled! {
     ///
     /// EC2: the presence of the token headers decides, not the outcome (data plane, 3.3).
     RequestVersion, "a request version" {
+        /// Not understood, so of no version.
+        None = "none",
         /// A token request.
         Token = "token",
         /// A request without a token: `IMDSv1`.
@@ -22,8 +24,6 @@ spelled! {
     Outcome, "an outcome" {
         /// Not understood, or a bad token lifetime.
         BadRequest = "bad_request",
-        /// Cut off at a deadline, or by the peer, before an answer.
-        Cut = "cut",
         /// The endpoint is off, or a proxy stood between.
         Forbidden = "forbidden",
         /// The method has no business on the path.

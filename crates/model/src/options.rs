@@ -34,6 +34,9 @@ spelled! {
 pub struct HopLimit(u8);
 
 impl HopLimit {
+    /// The nearest: the answer goes no further than the instance.
+    pub const MIN: Self = Self(1);
+
     /// Returns the hop limit, or nothing for a number outside 1 to 64.
     pub const fn new(hops: u8) -> Option<Self> {
         if hops >= 1 && hops <= 64 {

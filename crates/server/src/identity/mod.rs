@@ -28,6 +28,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use metadata::Signatures;
 use rsa::pkcs8::{self, der, spki};
 use rsa::rand_core::CryptoRng;
 use rsa::signature;
@@ -146,18 +147,6 @@ impl fmt::Debug for IdentityKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdentityKeys").finish_non_exhaustive()
     }
-}
-
-/// The signatures of one document, in the exact text that the metadata files of the same names
-/// hold: base64 in lines of 76 columns, no armor, no line feed at the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signatures {
-    /// RSA-1024 with SHA-256: the bare signature.
-    pub signature: Box<str>,
-    /// DSA-1024 with SHA-1: a CMS message that embeds the document.
-    pub pkcs7: Box<str>,
-    /// RSA-2048 with SHA-256: a CMS message that embeds the document.
-    pub rsa2048: Box<str>,
 }
 
 /// Why keys could not be made, kept or read back.

@@ -1,0 +1,308 @@
+//! `imds serve`: the main job.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use control::start::{Configured, Fresh, start};
+use model::{OptionsChange, Secret};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use server::{Bounds, Clock, Notice, Ready, ServerSettings, ServiceSettings};
+use store::{Administrator, Backend, Memory, Redb, Store};
+
+use crate::command::state_directory;
+use crate::fault::Fault;
+use crate::settings::file::ConfigFile;
+use crate::settings::kind::StoreKind;
+use crate::settings::register::{Arity, REGISTER, Settings};
+use crate::settings::written::Written;
+
+/// Name of the administrator's key in the state directory, in the form of AWS credential files.
+const ADMINISTRATOR_FILE: &str = "administrator";
+
+pub(crate) fn definition() -> Command {
+    let settings = REGISTER.iter().map(|setting| {
+        let arg = Arg::new(setting.name)
+            .long(setting.flag())
+            .value_name(setting.value_name);
+        let mut lines = setting.help.trim().lines().map(str::trim);
+        let first = lines
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('.')
+            .to_owned();
+        let default = setting.default.map(|value| format!(" [default: {value}]"));
+        let more: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+        let short = format!("{first}{}", default.as_deref().unwrap_or_default());
+        let long = match more.as_slice() {
+            [] => short.clone(),
+            more => format!("{short}\n{}", more.join("\n")),
+        };
+        let arg = arg.help(short).long_help(long);
+        match setting.arity {
+            Arity::Many => arg.action(ArgAction::Append),
+            Arity::One => arg.action(ArgAction::Set),
+            Arity::Switch => arg.action(ArgAction::SetTrue),
+        }
+    });
+    Command::new("serve")
+        .about("Run the metadata service")
+        .long_about(
+            "Run the metadata service and its management plane, until SIGTERM or SIGINT.\n\nEach \
+             setting can also stand in the file named by --config, or in a variable: --data-dir is \
+             the key data_dir and the variable IMDS_DATA_DIR. Flags win over variables, variables \
+             over the file.",
+        )
+        .args(settings)
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .help("Settings, instances and roles, in TOML [variable: IMDS_CONFIG]"),
+        )
+        .arg(
+            Arg::new("check")
+                .long("check")
+                .action(ArgAction::SetTrue)
+                .help("Check the settings, print them with where each came from, and end"),
+        )
+}
+
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let path = matches
+        .get_one::<String>("config")
+        .cloned()
+        .or_else(|| variable("IMDS_CONFIG"));
+    let file = match path {
+        Some(path) => ConfigFile::read(Path::new(&path)).map_err(|fault| usage(&fault))?,
+        None => ConfigFile::default(),
+    };
+    let written = Written::gather(&file, variable, matches);
+    let settings = Settings::read(&written).map_err(|fault| usage(&fault))?;
+    if !settings.manage.ip().is_loopback() && !settings.insecure_manage.is_on() {
+        return Err(Fault::usage(format!(
+            "`manage` is {}: others can reach that address, and the management plane is neither \
+             encrypted nor restricted there. Use a loopback address, or --insecure-manage",
+            settings.manage
+        )));
+    }
+    let data_dir = state_directory(settings.data_dir.clone())?;
+    let configured = configured(&settings, file);
+    if matches.get_flag("check") {
+        return check(&written, &configured, &data_dir);
+    }
+    serve(&settings, &configured, &data_dir)
+}
+
+fn usage(fault: &dyn std::error::Error) -> Fault {
+    Fault::usage(fault.to_string())
+}
+
+fn configured(settings: &Settings, file: ConfigFile) -> Configured {
+    Configured {
+        instances: file.instances,
+        roles: file.roles,
+        default_instance: settings.default_instance,
+        default_options: OptionsChange {
+            http_tokens: settings.http_tokens,
+            ..OptionsChange::default()
+        },
+        listen: settings.listen.clone(),
+    }
+}
+
+/// Prints each setting with the layer that set it, and what the file describes.
+fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<(), Fault> {
+    // What would be planned for a first start is what can be wrong about it.
+    let empty = Store::open(Box::new(Memory::default())).map_err(|fault| Fault::failed(&fault))?;
+    let now = Clock::start().now();
+    start(&empty.snapshot(), configured, fresh()?, now).map_err(|fault| usage(&fault))?;
+    let mut text = String::new();
+    for (name, given) in written.iter() {
+        let value = match (given.values.as_slice(), name) {
+            ([], "data_dir") => data_dir.display().to_string(),
+            ([], _) => "(unset)".to_owned(),
+            (values, _) => values.join(", "),
+        };
+        text.push_str(&format!("{name:<28} {value:<32} {}\n", given.layer));
+    }
+    for described in &configured.instances {
+        text.push_str(&format!("[[instance]] {}\n", described.instance.id));
+    }
+    for role in &configured.roles {
+        text.push_str(&format!("[[role]] {}\n", role.name));
+    }
+    print_out(&text)
+}
+
+fn serve(settings: &Settings, configured: &Configured, data_dir: &Path) -> Result<(), Fault> {
+    harden();
+    make_directory(data_dir)?;
+    let store = Arc::new(open_store(settings.store, data_dir)?);
+    let now = Clock::start().now();
+    let fresh = fresh()?;
+    let default_instance = store
+        .transact(|snapshot| start(snapshot, configured, fresh, now))
+        .map_err(|fault| Fault::failed(&fault))?;
+    if let Some(administrator) = store.snapshot().administrator() {
+        keep_administrator(data_dir, administrator)?;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let server = ServerSettings {
+        listen: settings.listen.clone(),
+        link_local: settings.link_local.is_on(),
+        manage: settings.manage,
+        data_dir: data_dir.to_owned(),
+        workers: settings
+            .workers
+            .map_or(cores, |workers| workers.get() as usize),
+        service: ServiceSettings {
+            profile: settings.profile,
+            wire: settings.wire,
+            requests_per_second: settings.requests_per_second.map(|rate| rate.get()),
+        },
+        bounds: Bounds {
+            connections: settings.max_connections.get(),
+            connections_per_source: settings.max_connections_per_source.get(),
+        },
+        token_key_period_seconds: settings.token_key_rotation.as_seconds(),
+        default_instance,
+    };
+    server::run(&server, store, announce, tell).map_err(|fault| Fault::failed(&fault))
+}
+
+/// One line for people and scripts, and one for the service manager.
+fn announce(ready: &Ready) {
+    eprintln!("imds: ready; {ready}");
+    // Without a service manager there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+fn tell(notice: Notice) {
+    match notice {
+        Notice::CredentialsNotFetched { role, fault } => {
+            eprintln!("imds: the credentials of role `{role}` could not be fetched: {fault}");
+        }
+        Notice::IdentityKeys(fault) => {
+            eprintln!(
+                "imds: identity documents cannot be signed: {}",
+                Fault::failed(&fault)
+            );
+        }
+        Notice::KeyNotRotated(reason) => {
+            eprintln!("imds: the token key was not rotated, the one in force stays: {reason}");
+        }
+        Notice::TokenlessRefused(instance) => eprintln!(
+            "imds: {instance} asked without a session token and was answered 401, because it \
+             requires one (IMDSv2). Get a token with PUT /latest/api/token, or allow IMDSv1 with: \
+             imds instance options {instance} --http-tokens optional"
+        ),
+    }
+}
+
+/// Keeps secrets out of core files, and has room for many connections.
+fn harden() {
+    // Where either is not allowed, the server is no worse than other programs.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+}
+
+fn make_directory(path: &Path) -> Result<(), Fault> {
+    let unusable = |fault: std::io::Error| {
+        Fault::told(format!(
+            "the state directory `{}` cannot be used: {fault}. Name another with --data-dir, or \
+             make it writable",
+            path.display()
+        ))
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(unusable)?;
+    // Said now, rather than by the database in words of its own.
+    let probe = path.join(".writable");
+    fs::write(&probe, [])
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(unusable)
+}
+
+fn open_store(kind: StoreKind, data_dir: &Path) -> Result<Store, Fault> {
+    let backend: Box<dyn Backend> = match kind {
+        StoreKind::Memory => Box::new(Memory::default()),
+        StoreKind::Redb => {
+            let path: PathBuf = data_dir.join("state.redb");
+            Box::new(Redb::open(&path).map_err(|fault| Fault::failed(&fault))?)
+        }
+    };
+    Store::open(backend).map_err(|fault| Fault::failed(&fault))
+}
+
+/// Random material for a first start.
+fn fresh() -> Result<Fresh, Fault> {
+    let mut bytes = [0; 32 + 32 + 16 + 30];
+    getrandom::fill(&mut bytes)
+        .map_err(|fault| Fault::told(format!("the system gives no random bytes: {fault}")))?;
+    let mut rest = &bytes[..];
+    let mut take = |count: usize| {
+        let (taken, after) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+        rest = after;
+        taken
+    };
+    let mut fresh = Fresh {
+        token_key: [0; 32],
+        issuer_key: [0; 32],
+        access_key_id: [0; 16],
+        secret_access_key: Secret::new(String::new()),
+    };
+    fresh.token_key.copy_from_slice(take(32));
+    fresh.issuer_key.copy_from_slice(take(32));
+    fresh.access_key_id.copy_from_slice(take(16));
+    fresh.secret_access_key = Secret::new(STANDARD.encode(take(30)));
+    Ok(fresh)
+}
+
+/// Writes the administrator's key where AWS tools can read it, for its owner alone.
+fn keep_administrator(data_dir: &Path, administrator: &Administrator) -> Result<(), Fault> {
+    let path = data_dir.join(ADMINISTRATOR_FILE);
+    let text = format!(
+        "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        administrator.access_key_id,
+        administrator.secret_access_key.expose()
+    );
+    let write = || -> std::io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())
+    };
+    write().map_err(|fault| {
+        Fault::told(format!(
+            "the administrator's key cannot be kept in `{}`: {fault}",
+            path.display()
+        ))
+    })
+}
+
+/// Prints a result.
+pub(crate) fn print_out(text: &str) -> Result<(), Fault> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|fault| Fault::failed(&fault))
+}

@@ -1,0 +1,26 @@
+//! `imds`: the EC2 Instance Metadata Service as a program.
+//!
+//! This crate turns what people write (flags, variables, files) into what the libraries mean, and
+//! faults into sentences and exit codes. It is the only crate that prints.
+//!
+//! Start reading at [`command`] for the commands, and at [`settings`] for what can be set.
+
+mod command;
+mod fault;
+mod settings;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = match command::definition().try_get_matches() {
+        Ok(matches) => matches,
+        Err(usage) => usage.exit(),
+    };
+    match command::run(&matches) {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("imds: {fault}");
+            ExitCode::from(fault.exit_code())
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! The config file: settings at its top, then `[[instance]]` and `[[role]]` tables.
+//!
+//! Every refusal names the file, the line, the key, the value, and what would be right.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use control::start::Described;
+use model::{Instance, Interface, OptionsChange, Role};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::register::{Arity, REGISTER, Setting};
+
+/// What a config file says.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigFile {
+    pub(crate) path: String,
+    /// Values of settings, with the line of each.
+    pub(crate) settings: BTreeMap<&'static str, (Vec<String>, usize)>,
+    pub(crate) instances: Vec<Described>,
+    pub(crate) roles: Vec<Role>,
+}
+
+/// Why a config file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileRefusal {
+    #[error("the config file `{path}` cannot be read: {reason}")]
+    Unreadable { path: String, reason: String },
+    #[error("{path}:{line}: {message}\n    {text}")]
+    Wrong {
+        path: String,
+        line: usize,
+        message: String,
+        /// The line itself.
+        text: String,
+    },
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, FileRefusal> {
+        let name = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&name, &text, path.parent().unwrap_or(Path::new(""))),
+            Err(fault) => Err(FileRefusal::Unreadable {
+                path: name,
+                reason: fault.to_string(),
+            }),
+        }
+    }
+
+    /// Reads a file's text. Files that it names are looked for in `directory`.
+    fn parse(path: &str, text: &str, directory: &Path) -> Result<Self, FileRefusal> {
+        let source = Source {
+            path,
+            text,
+            directory,
+        };
+        let table = DeTable::parse(text).map_err(|fault| source.toml(&fault, 0..0))?;
+        let mut file = Self {
+            path: path.to_owned(),
+            ..Self::default()
+        };
+        for (key, value) in table.into_inner() {
+            let span = key.span();
+            match key.into_inner().as_ref() {
+                "instance" => {
+                    file.instances = source.tables("instance", value, Source::instance)?
+                }
+                "role" => file.roles = source.tables("role", value, Source::role)?,
+                name => match REGISTER.iter().find(|setting| setting.name == name) {
+                    Some(setting) => {
+                        let values = source.setting(setting, &value)?;
+                        file.settings
+                            .insert(setting.name, (values, source.line(&span)));
+                    }
+                    None => return Err(source.unknown_setting(name, &span)),
+                },
+            }
+        }
+        source.refuse_twins(&file)?;
+        Ok(file)
+    }
+}
+
+/// The text being read.
+struct Source<'t> {
+    path: &'t str,
+    text: &'t str,
+    directory: &'t Path,
+}
+
+impl<'t> Source<'t> {
+    /// Reads the values of a setting, and sees that each is one.
+    fn setting(
+        &self,
+        setting: &Setting,
+        value: &Spanned<DeValue<'t>>,
+    ) -> Result<Vec<String>, FileRefusal> {
+        let texts = match (value.get_ref(), setting.arity) {
+            (DeValue::Array(values), Arity::Many) => values.iter().map(plain).collect(),
+            _ => vec![plain(value)],
+        };
+        let mut values = Vec::with_capacity(texts.len());
+        for text in texts {
+            let checked = match text {
+                Some(text) => (setting.check)(&text).map(|()| text),
+                None => Err(format!("use a value such as {}", setting.value_name)),
+            };
+            let named = |reason| self.wrong(format!("`{}`: {reason}", setting.name), &value.span());
+            values.push(checked.map_err(named)?);
+        }
+        Ok(values)
+    }
+
+    /// Reads the tables of an array.
+    fn tables<T>(
+        &self,
+        name: &str,
+        value: Spanned<DeValue<'t>>,
+        read: impl Fn(&Self, Spanned<DeTable<'t>>) -> Result<T, FileRefusal>,
+    ) -> Result<Vec<T>, FileRefusal> {
+        let span = value.span();
+        let not_tables = || self.wrong(format!("write `{name}` as [[{name}]] tables"), &span);
+        let DeValue::Array(values) = value.into_inner() else {
+            return Err(not_tables());
+        };
+        let table = |value: Spanned<DeValue<'t>>| {
+            let span = value.span();
+            match value.into_inner() {
+                DeValue::Table(table) => read(self, Spanned::new(span, table)),
+                _ => Err(not_tables()),
+            }
+        };
+        values.into_iter().map(table).collect()
+    }
+
+    fn instance(&self, table: Spanned<DeTable<'t>>) -> Result<Described, FileRefusal> {
+        let span = table.span();
+        let mut table = table.into_inner();
+        // Which options the file names matters, not only what they come to.
+        let options = match table.remove("options") {
+            Some(value) => self.deserialize::<OptionsChange>(value)?,
+            None => OptionsChange::default(),
+        };
+        if let Some(value) = table.get_mut("user_data") {
+            self.include_user_data(value)?;
+        }
+        let value = Spanned::new(span.clone(), DeValue::Table(table));
+        let mut instance: Instance = self.deserialize(value)?;
+        instance.options = options.apply(instance.options);
+        if instance.interfaces.is_empty() {
+            instance.interfaces.push(Interface::derived(instance.id));
+        }
+        instance
+            .check()
+            .map_err(|refusal| self.wrong(refusal.to_string(), &span))?;
+        Ok(Described { instance, options })
+    }
+
+    fn role(&self, table: Spanned<DeTable<'t>>) -> Result<Role, FileRefusal> {
+        let (span, table) = (table.span(), table.into_inner());
+        if !table.contains_key("source") {
+            let message = "the role has no `source`: add source = \"built-in\", \"static\", \
+                           \"process\" or \"error\"";
+            return Err(self.wrong(message.to_owned(), &span));
+        }
+        self.deserialize(Spanned::new(span, DeValue::Table(table)))
+    }
+
+    /// Puts the bytes of a file in place of `{ file = "…" }`.
+    fn include_user_data(&self, value: &mut Spanned<DeValue<'t>>) -> Result<(), FileRefusal> {
+        let span = value.span();
+        let DeValue::Table(table) = value.get_mut() else {
+            return Ok(());
+        };
+        let Some(DeValue::String(file)) = table.get("file").map(Spanned::get_ref) else {
+            return Ok(());
+        };
+        let path = self.directory.join(file.as_ref());
+        let bytes = fs::read(&path).map_err(|fault| {
+            self.wrong(
+                format!("`user_data`: `{}` cannot be read: {fault}", path.display()),
+                &span,
+            )
+        })?;
+        let encoded = DeValue::String(STANDARD.encode(bytes).into());
+        table.remove("file");
+        table.insert(
+            Spanned::new(span.clone(), "base64".into()),
+            Spanned::new(span, encoded),
+        );
+        Ok(())
+    }
+
+    fn deserialize<T: Deserialize<'t>>(
+        &self,
+        value: Spanned<DeValue<'t>>,
+    ) -> Result<T, FileRefusal> {
+        let span = value.span();
+        T::deserialize(ValueDeserializer::from(value)).map_err(|fault| self.toml(&fault, span))
+    }
+
+    /// One id twice, with the line of the second.
+    fn refuse_twins(&self, file: &ConfigFile) -> Result<(), FileRefusal> {
+        let ids = file
+            .instances
+            .iter()
+            .map(|described| described.instance.id.to_string());
+        let roles = file.roles.iter().map(|role| role.name.to_string());
+        let mut seen = std::collections::BTreeSet::new();
+        for name in ids.chain(roles) {
+            if !seen.insert(name.clone()) {
+                let message = format!("`{name}` is described twice: keep one of the tables");
+                let at = self.text.rfind(&name).unwrap_or(0);
+                return Err(self.wrong(message, &(at..at)));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_setting(&self, name: &str, span: &Range<usize>) -> FileRefusal {
+        let known = REGISTER
+            .iter()
+            .map(|setting| setting.name)
+            .chain(["instance", "role"]);
+        self.wrong(unknown_key(name, known), span)
+    }
+
+    fn toml(&self, fault: &toml::de::Error, within: Range<usize>) -> FileRefusal {
+        let span = fault.span().unwrap_or(within);
+        self.wrong(in_our_words(fault.message()), &span)
+    }
+
+    fn wrong(&self, message: String, span: &Range<usize>) -> FileRefusal {
+        let line = self.line(span);
+        let text = self
+            .text
+            .lines()
+            .nth(line - 1)
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
+        FileRefusal::Wrong {
+            path: self.path.to_owned(),
+            line,
+            message,
+            text,
+        }
+    }
+
+    /// The line, counted from 1, in which a span begins.
+    fn line(&self, span: &Range<usize>) -> usize {
+        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+}
+
+/// Returns the text of a plain value.
+fn plain(value: &Spanned<DeValue<'_>>) -> Option<String> {
+    match value.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Boolean(truth) => Some(truth.to_string()),
+        DeValue::Array(_) | DeValue::Datetime(_) | DeValue::Float(_) | DeValue::Table(_) => None,
+    }
+}
+
+/// Says what is meant where a key is unknown, in place of listing all there are.
+fn in_our_words(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("unknown field ") else {
+        return message.to_owned();
+    };
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    match quoted.next() {
+        Some(name) => unknown_key(name, quoted),
+        None => message.to_owned(),
+    }
+}
+
+fn unknown_key<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let known: Vec<_> = known.collect();
+    let nearest = known
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(name, key), *key))
+        .min();
+    match nearest {
+        Some((distance, key)) if distance <= name.len() / 3 + 1 => {
+            format!("unknown key `{name}`: did you mean `{key}`?")
+        }
+        _ => format!("unknown key `{name}`: use one of {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ConfigFile, String> {
+        ConfigFile::parse("imds.toml", text, Path::new("")).map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn settings_instances_and_roles() {
+        let file = parse(
+            r#"
+            listen = ["127.0.0.1:0", "[::1]:0"]
+            max_connections = 10
+            link_local = false
+
+            [[role]]
+            name = "app"
+            source = "built-in"
+
+            [[instance]]
+            id = "i-0000000000000000a"
+            attachments = [{ listener = "127.0.0.1:0" }]
+            user_data = "hi"
+            [instance.options]
+            http_tokens = "optional"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(file.settings["listen"].0, ["127.0.0.1:0", "[::1]:0"]);
+        assert_eq!(file.settings["max_connections"], (vec!["10".to_owned()], 3));
+        assert_eq!(file.roles.len(), 1);
+        let [described] = &file.instances[..] else {
+            panic!("there is one instance")
+        };
+        assert_eq!(
+            described.options.http_tokens,
+            Some(model::HttpTokens::Optional)
+        );
+        assert_eq!(described.options.http_put_response_hop_limit, None);
+        assert_eq!(described.instance.interfaces.len(), 1);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_line_key_value_and_cure() {
+        for (text, line, parts) in [
+            (
+                "htp_tokens = \"optional\"",
+                1,
+                &["`htp_tokens`", "did you mean `http_tokens`"][..],
+            ),
+            (
+                "\n\nlisten = \"nowhere\"",
+                3,
+                &["`listen`", "`nowhere`", "127.0.0.1:1338"],
+            ),
+            (
+                "max_connections = 0",
+                1,
+                &["`max_connections`", "`0`", "from 1 up"],
+            ),
+            ("listen = 1.5", 1, &["`listen`", "ADDR:PORT"]),
+            ("store = \"etcd://h:1\"", 1, &["no etcd store"]),
+            (
+                "[[instance]]\nregion = \"x-1\"",
+                1,
+                &["missing field `instance_id`"],
+            ),
+            (
+                "[[instance]]\nid = \"i-0000000000000000a\"\nregoin = \"us-east-1\"",
+                3,
+                &["`regoin`", "did you mean `region`"],
+            ),
+            (
+                "[[instance]]\nid = \"i-0000000000000000a\"\n[instance.options]\n\
+                 http_put_response_hop_limit = 65",
+                4,
+                &[
+                    "`65` is not a hop limit",
+                    "1 to 64",
+                    "http_put_response_hop_limit",
+                ],
+            ),
+            (
+                "[[instance]]\nid = \"i-0000000000000000a\"\n[[instance]]\n\
+                 id = \"i-0000000000000000a\"",
+                4,
+                &["`i-0000000000000000a` is described twice"],
+            ),
+            ("[[role]]\nname = \"app\"", 1, &["no `source`", "built-in"]),
+            (
+                "[[role]]\nname = \"a/b\"\nsource = \"built-in\"",
+                2,
+                &["`a/b` is not a name"],
+            ),
+            ("listen = [", 1, &[]),
+            ("instance = 3", 1, &["[[instance]]"]),
+        ] {
+            let message = parse(text).unwrap_err();
+            assert!(
+                message.starts_with(&format!("imds.toml:{line}: ")),
+                "{text}\n{message}"
+            );
+            for part in parts {
+                assert!(message.contains(part), "{text}\n{message}\nlacks {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn user_data_over_the_limit_is_refused() {
+        let text = format!(
+            "[[instance]]\nid = \"i-0000000000000000a\"\nuser_data = \"{}\"",
+            "x".repeat(16_385)
+        );
+        let message = parse(&text).unwrap_err();
+        assert!(
+            message.contains("user data is 16385 bytes long"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn user_data_may_stand_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("init.sh"), [0, 255, 10]).unwrap();
+        let text = "[[instance]]\nid = \"i-0000000000000000a\"\nuser_data = { file = \"init.sh\" }";
+        let file = ConfigFile::parse("imds.toml", text, directory.path()).unwrap();
+        let data = file.instances[0].instance.user_data.as_ref().unwrap();
+        assert_eq!(data.as_bytes(), [0, 255, 10]);
+        assert!(
+            parse("[[instance]]\nid = \"i-0000000000000000a\"\nuser_data = { file = \"no\" }")
+                .unwrap_err()
+                .contains("cannot be read")
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! The register of settings of `imds serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use metadata::Profile;
+use model::{HttpTokens, InstanceId};
+use server::Wire;
+
+use super::kind::{Kind, Period, Positive, StoreKind, Switched};
+use super::written::{SettingRefusal, Written};
+
+/// A setting, as it is declared.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Its key in the config file. The flag is `--` and this with hyphens; the variable is `IMDS_`
+    /// and this in capitals.
+    pub(crate) name: &'static str,
+    /// What a value looks like.
+    pub(crate) value_name: &'static str,
+    /// The value where nothing sets it; none if it is then unset.
+    pub(crate) default: Option<&'static str>,
+    /// What it is for: a first sentence, and more.
+    pub(crate) help: &'static str,
+    /// Whether it takes several values, or none.
+    pub(crate) arity: Arity,
+    /// Says why a text is no value.
+    pub(crate) check: fn(&str) -> Result<(), String>,
+}
+
+/// How many values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arity {
+    /// One or more.
+    Many,
+    /// One.
+    One,
+    /// None on the command line, where the flag itself says yes; `true` or `false` elsewhere.
+    Switch,
+}
+
+impl Setting {
+    pub(crate) fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    pub(crate) fn variable(&self) -> String {
+        format!("IMDS_{}", self.name.to_uppercase())
+    }
+}
+
+macro_rules! settings {
+    ($(
+        $(#[doc = $help:literal])+
+        $name:ident: $type:ty, $value_name:literal $(, default $default:literal)?;
+    )+) => {
+        /// Every setting, in the order of the help.
+        pub(crate) static REGISTER: &[Setting] = &[$(
+            Setting {
+                name: stringify!($name),
+                value_name: $value_name,
+                default: settings!(@default $($default)?),
+                help: concat!($($help, "\n"),+),
+                arity: <$type as Kind>::ARITY,
+                check: <$type as Kind>::check,
+            },
+        )+];
+
+        /// What a server runs on.
+        #[derive(Debug)]
+        pub(crate) struct Settings {
+            $( $(#[doc = $help])+ pub(crate) $name: $type, )+
+        }
+
+        impl Settings {
+            /// Reads what was written.
+            ///
+            /// # Errors
+            ///
+            /// [`SettingRefusal`] for the first value that is none, with the layer it came from.
+            pub(crate) fn read(written: &Written) -> Result<Self, SettingRefusal> {
+                Ok(Self {
+                    $( $name: written.read(stringify!($name))?, )+
+                })
+            }
+        }
+    };
+    (@default) => { None };
+    (@default $default:literal) => { Some($default) };
+}
+
+settings! {
+    /// Address that serves the default instance.
+    ///
+    /// May be given several times. Port 0 lets the system choose; the ready line tells which.
+    listen: Vec<SocketAddr>, "ADDR:PORT", default "127.0.0.1:1338";
+    /// Serve the default instance at 169.254.169.254:80 and [fd00:ec2::254]:80.
+    ///
+    /// Adds the addresses to the loopback interface and removes them at the end; needs root.
+    /// Refuses to start where something answers there already.
+    link_local: Switched, "true|false", default "false";
+    /// Address of the management plane: metrics and health.
+    ///
+    /// It is private: an address other than loopback needs --insecure-manage.
+    manage: SocketAddr, "ADDR:PORT", default "127.0.0.1:1339";
+    /// Allow a management address that others can reach, without encryption.
+    insecure_manage: Switched, "true|false", default "false";
+    /// Directory of the state: keys, instances, the admin socket.
+    ///
+    /// By default $STATE_DIRECTORY, else $XDG_STATE_HOME/imds, else ~/.local/state/imds.
+    data_dir: Option<PathBuf>, "DIR";
+    /// Where the state is kept: `redb`, a file in the state directory, or `memory`, nowhere.
+    store: StoreKind, "redb|memory", default "redb";
+    /// What is refused: `ec2` refuses what EC2 refuses, `strict` also whatever betrays a proxy.
+    ///
+    /// `strict` refuses Via, Forwarded and X-Forwarded-* on any request, and hosts that are neither
+    /// an address nor localhost.
+    profile: Profile, "ec2|strict", default "ec2";
+    /// What answers look like: those of `nitro` instances, or of `legacy` (Xen) ones.
+    wire: Wire, "nitro|legacy", default "nitro";
+    /// Threads that serve guests; by default one for each core.
+    workers: Option<Positive>, "N";
+    /// Set the default instance's HttpTokens at this start, like a modify.
+    ///
+    /// `optional` also serves IMDSv1, which needs no token. Later changes win and last.
+    http_tokens: Option<HttpTokens>, "optional|required";
+    /// The instance that the --listen addresses serve; by default i-1234567890abcdef0.
+    default_instance: Option<InstanceId>, "ID";
+    /// How long a key makes session tokens before the next one does, such as 30m, 24h or 7d.
+    ///
+    /// Tokens outlive their key's turn: earlier keys are kept for as long as a token can live.
+    token_key_rotation: Period, "TIME", default "24h";
+    /// Connections that may wait for something at a time; more are closed at once.
+    max_connections: Positive, "N", default "8192";
+    /// Connections of one source address that may wait for something at a time.
+    max_connections_per_source: Positive, "N", default "256";
+    /// Requests that an instance may make in a second; more are answered 503. No bound by default.
+    requests_per_second: Option<Positive>, "N";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_values() {
+        for setting in REGISTER {
+            if let Some(default) = setting.default {
+                assert_eq!((setting.check)(default), Ok(()), "{}", setting.name);
+            }
+        }
+    }
+
+    #[test]
+    fn help_begins_with_a_sentence() {
+        for setting in REGISTER {
+            let first = setting.help.lines().next().unwrap().trim();
+            assert!(first.ends_with('.'), "{}: {first}", setting.name);
+        }
+    }
+
+    #[test]
+    fn names_are_told_once() {
+        let mut names: Vec<_> = REGISTER.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), REGISTER.len());
+    }
+}

@@ -1,0 +1,291 @@
+//! Counters: a fold over observations, and the limits that were hit.
+//!
+//! Each worker counts for itself, so that counting never makes one wait for another; `/metrics`
+//! adds up.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use model::{Observation, Outcome, RequestVersion};
+
+use crate::connection::Unanswered;
+
+const VERSIONS: usize = RequestVersion::ALL.len();
+const OUTCOMES: usize = Outcome::ALL.len();
+
+/// A limit, named for the metric that counts when it bites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections waiting, in all.
+    Connections,
+    /// Connections waiting, of one source address.
+    ConnectionsPerSource,
+    /// Bytes read and forgotten after an answer, or the time for it.
+    Drain,
+    /// File descriptors of the process.
+    FileDescriptors,
+    /// Bytes of a request head.
+    HeadBytes,
+    /// Time for a request head.
+    HeadDeadline,
+    /// Header lines of a request.
+    HeaderFields,
+    /// Requests a second of one instance.
+    RequestRate,
+    /// Documents waiting to be signed.
+    SigningQueue,
+    /// Time for the peer to take its answer.
+    WriteDeadline,
+}
+
+impl Limit {
+    const ALL: [Self; 10] = [
+        Self::Connections,
+        Self::ConnectionsPerSource,
+        Self::Drain,
+        Self::FileDescriptors,
+        Self::HeadBytes,
+        Self::HeadDeadline,
+        Self::HeaderFields,
+        Self::RequestRate,
+        Self::SigningQueue,
+        Self::WriteDeadline,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerSource => "connections_per_source",
+            Self::Drain => "drain",
+            Self::FileDescriptors => "file_descriptors",
+            Self::HeadBytes => "head_bytes",
+            Self::HeadDeadline => "head_deadline",
+            Self::HeaderFields => "header_fields",
+            Self::RequestRate => "request_rate",
+            Self::SigningQueue => "signing_queue",
+            Self::WriteDeadline => "write_deadline",
+        }
+    }
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The peer to end.
+    Drain,
+    /// A request.
+    Head,
+    /// Signatures.
+    Sign,
+    /// The peer to take its answer.
+    Write,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Drain, Self::Head, Self::Sign, Self::Write];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Head => "head",
+            Self::Sign => "sign",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// What one worker has counted.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    requests: [[AtomicU64; OUTCOMES]; VERSIONS],
+    limits: [AtomicU64; Limit::ALL.len()],
+    phases: [AtomicI64; Phase::ALL.len()],
+    turned: [AtomicU64; 2],
+}
+
+impl Counters {
+    /// Counts a request.
+    pub(crate) fn observe(&self, observation: Observation) {
+        let version = self.requests.get(observation.version as usize);
+        if let Some(counter) = version.and_then(|row| row.get(observation.outcome as usize)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a limit that bit.
+    pub(crate) fn hit(&self, limit: Limit) {
+        if let Some(counter) = self.limits.get(limit as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a caller that was turned away.
+    pub(crate) fn turn_away(&self, why: Unanswered) {
+        if let Some(counter) = self.turned.get(why as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a connection as waiting until the guard is dropped.
+    pub(crate) fn waiting(self: &Arc<Self>, phase: Phase) -> Waiting {
+        self.add(phase, 1);
+        Waiting {
+            counters: Arc::clone(self),
+            phase,
+        }
+    }
+
+    fn add(&self, phase: Phase, change: i64) {
+        if let Some(gauge) = self.phases.get(phase as usize) {
+            gauge.fetch_add(change, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A connection that waits.
+pub(crate) struct Waiting {
+    counters: Arc<Counters>,
+    phase: Phase,
+}
+
+impl Waiting {
+    pub(crate) fn for_phase(&mut self, phase: Phase) {
+        self.counters.add(self.phase, -1);
+        self.counters.add(phase, 1);
+        self.phase = phase;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.counters.add(self.phase, -1);
+    }
+}
+
+/// Adds up what all workers have counted, in the Prometheus text format.
+pub fn exposition(workers: &[Arc<Counters>], instances: usize) -> String {
+    let mut text = String::new();
+    header(
+        &mut text,
+        "imds_requests_total",
+        "counter",
+        "Requests by version and outcome.",
+    );
+    for (v, version) in RequestVersion::ALL.iter().enumerate() {
+        for (o, outcome) in Outcome::ALL.iter().enumerate() {
+            let cell = |c: &Counters| read(c.requests.get(v).and_then(|row| row.get(o)));
+            let sum: u64 = workers.iter().map(|counters| cell(counters)).sum();
+            let labels = format!("version=\"{version}\",outcome=\"{outcome}\"");
+            sample(&mut text, "imds_requests_total", &labels, sum);
+        }
+    }
+    header(
+        &mut text,
+        "imds_limit_hits_total",
+        "counter",
+        "Times that a limit bit.",
+    );
+    for limit in Limit::ALL {
+        let sum: u64 = workers
+            .iter()
+            .map(|c| read(c.limits.get(limit as usize)))
+            .sum();
+        sample(
+            &mut text,
+            "imds_limit_hits_total",
+            &format!("limit=\"{}\"", limit.as_str()),
+            sum,
+        );
+    }
+    header(
+        &mut text,
+        "imds_turned_away_total",
+        "counter",
+        "Connections closed without an answer.",
+    );
+    for (why, label) in [
+        (Unanswered::Ipv6Disabled, "ipv6_disabled"),
+        (Unanswered::Unattached, "unattached"),
+    ] {
+        let sum: u64 = workers
+            .iter()
+            .map(|c| read(c.turned.get(why as usize)))
+            .sum();
+        sample(
+            &mut text,
+            "imds_turned_away_total",
+            &format!("reason=\"{label}\""),
+            sum,
+        );
+    }
+    header(
+        &mut text,
+        "imds_connections",
+        "gauge",
+        "Connections that wait, by what for.",
+    );
+    for phase in Phase::ALL {
+        let gauge = |c: &Counters| {
+            c.phases
+                .get(phase as usize)
+                .map_or(0, |gauge| gauge.load(Ordering::Relaxed))
+        };
+        let sum: i64 = workers.iter().map(|counters| gauge(counters)).sum();
+        sample(
+            &mut text,
+            "imds_connections",
+            &format!("phase=\"{}\"", phase.as_str()),
+            sum,
+        );
+    }
+    header(&mut text, "imds_instances", "gauge", "Instances held.");
+    sample(&mut text, "imds_instances", "", instances);
+    text
+}
+
+fn read(counter: Option<&AtomicU64>) -> u64 {
+    counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
+}
+
+fn header(text: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn sample(text: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
+    let _ = match labels {
+        "" => writeln!(text, "{name} {value}"),
+        labels => writeln!(text, "{name}{{{labels}}} {value}"),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_add_up() {
+        let workers = [Arc::new(Counters::default()), Arc::new(Counters::default())];
+        for worker in &workers {
+            worker.observe(Observation {
+                instance: None,
+                version: RequestVersion::V2,
+                outcome: Outcome::Ok,
+            });
+            worker.hit(Limit::HeadDeadline);
+        }
+        let waiting = workers[0].waiting(Phase::Head);
+        let text = exposition(&workers, 3);
+        assert!(
+            text.contains("imds_requests_total{version=\"v2\",outcome=\"ok\"} 2\n"),
+            "{text}"
+        );
+        assert!(text.contains("imds_limit_hits_total{limit=\"head_deadline\"} 2\n"));
+        assert!(text.contains("imds_connections{phase=\"head\"} 1\n"));
+        assert!(text.contains("imds_instances 3\n"));
+        drop(waiting);
+        assert!(exposition(&workers, 3).contains("imds_connections{phase=\"head\"} 0\n"));
+    }
+}

@@ -1,0 +1,371 @@
+//! The tokio driver: sockets around the state machine of `connection`.
+//!
+//! Each worker is a thread with a runtime of its own and its own listening sockets. A request that
+//! has come whole when its connection is accepted, as nearly all do, is answered on the spot: one
+//! accept, one receive, one send, one close, and no task. Only a connection that has to wait gets a
+//! task, a deadline, and a place in the count of those that wait.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use metadata::{HEAD_BYTES_MAX, NONCE_BYTES, Signatures};
+use model::{HopLimit, InstanceId, Observation, Outcome, RequestVersion, Timestamp};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, getpeername, recv, send, shutdown,
+    sockopt,
+};
+use store::Store;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::connection::{Connection, Ending, Sending, Step};
+use crate::counters::{Counters, Limit, Phase};
+use crate::exchange::{Desk, Exchange, Family, Peer};
+use crate::run::{Notice, Notices};
+use crate::service::Service;
+use crate::signer::Signer;
+use crate::sys;
+
+/// LIMIT: connections taken in one go before those that wait get their turn.
+const ACCEPT_BATCH: usize = 64;
+
+/// LIMIT: time for a peer to take its answer, which fits its receive buffer many times over.
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// LIMIT: what is read and forgotten after an answer, and for how long. Enough for a body that a
+/// decent client sends before it looks at the answer.
+const DRAIN_BYTES_MAX: usize = 64 * 1024;
+const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
+
+/// LIMIT: how long an answer to a PUT is retransmitted. With a low hop limit it may never arrive,
+/// and such sockets would pile up.
+const PUT_USER_TIMEOUT_MILLIS: u32 = 3_000;
+
+/// LIMIT: the pause after the process has run out of file descriptors.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(20);
+
+/// What the tasks of one worker share.
+pub(crate) struct Worker {
+    pub(crate) service: Arc<Service>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Clock,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) signer: Signer,
+    pub(crate) notices: Notices,
+    /// Whether the first refusal for want of a token has been explained.
+    pub(crate) explained: Arc<AtomicBool>,
+}
+
+/// What a worker's thread uses for whichever connection it is at.
+struct Workspace {
+    scratch: Box<[u8]>,
+    out: Vec<u8>,
+    desk: Desk,
+}
+
+thread_local! {
+    static WORKSPACE: RefCell<Workspace> = RefCell::new(Workspace {
+        // One byte more than a head may have, so that one that is too long shows as such.
+        scratch: vec![0; HEAD_BYTES_MAX + 1].into(),
+        out: Vec::with_capacity(HEAD_BYTES_MAX),
+        desk: Desk::new(random_nonces()),
+    });
+}
+
+/// What is left to do for a connection.
+enum State {
+    Done,
+    Drain,
+    Read,
+    Sign {
+        instance: InstanceId,
+        document: String,
+    },
+    Write {
+        rest: Vec<u8>,
+        ending: Ending,
+    },
+}
+
+/// Accepts connections for an instance, for as long as the runtime lives.
+pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, peer: Peer) {
+    loop {
+        let Ok(mut ready) = listener.readable().await else {
+            return;
+        };
+        for _ in 0..ACCEPT_BATCH {
+            match accept_with(
+                listener.get_ref(),
+                SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+            ) {
+                Ok(stream) => worker.serve(stream, peer),
+                Err(Errno::WOULDBLOCK) => {
+                    ready.clear_ready();
+                    break;
+                }
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    worker.counters.hit(Limit::FileDescriptors);
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                    break;
+                }
+                // The peer was gone before it was accepted.
+                Err(_) => {}
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Worker {
+    /// Answers on the spot if the request is there; otherwise leaves the connection to a task.
+    fn serve(self: &Arc<Self>, stream: OwnedFd, peer: Peer) {
+        let mut connection = Connection::new(self.clock.now());
+        let state = self.read(&mut connection, &stream, peer);
+        if matches!(state, State::Done) {
+            return;
+        }
+        match self.admission.admit(source(&stream)) {
+            Ok(permit) => {
+                let worker = Arc::clone(self);
+                tokio::spawn(async move {
+                    worker.wait(connection, stream, peer, state).await;
+                    drop(permit);
+                });
+            }
+            Err(limit) => self.counters.hit(limit),
+        }
+    }
+
+    /// Goes on with a connection that had to wait, to its end.
+    async fn wait(
+        &self,
+        mut connection: Connection,
+        stream: OwnedFd,
+        peer: Peer,
+        mut state: State,
+    ) {
+        let Ok(stream) = sys::watch(stream) else {
+            return self.counters.hit(Limit::FileDescriptors);
+        };
+        let mut waiting = self.counters.waiting(Phase::Head);
+        loop {
+            state = match state {
+                State::Done => return,
+                State::Drain => {
+                    waiting.for_phase(Phase::Drain);
+                    return self.drain(&stream).await;
+                }
+                State::Read => {
+                    let deadline = self.instant(connection.deadline());
+                    match timeout_at(deadline, stream.readable()).await {
+                        Ok(Ok(mut ready)) => {
+                            let state = self.read(&mut connection, stream.get_ref(), peer);
+                            if matches!(state, State::Read) {
+                                ready.clear_ready();
+                            }
+                            state
+                        }
+                        Ok(Err(_)) => return,
+                        Err(_) => return self.counters.hit(Limit::HeadDeadline),
+                    }
+                }
+                State::Sign { instance, document } => {
+                    waiting.for_phase(Phase::Sign);
+                    let signed = self.signer.sign(instance, document).await;
+                    if signed.is_none() {
+                        self.counters.hit(Limit::SigningQueue);
+                    }
+                    self.resume(&mut connection, stream.get_ref(), peer, signed.as_deref())
+                }
+                State::Write { rest, ending } => {
+                    waiting.for_phase(Phase::Write);
+                    match timeout(WRITE_DEADLINE, stream.writable()).await {
+                        Ok(Ok(mut ready)) => {
+                            let state = transmit(stream.get_ref(), &rest, ending);
+                            if matches!(state, State::Write { .. }) {
+                                ready.clear_ready();
+                            }
+                            state
+                        }
+                        Ok(Err(_)) => return,
+                        Err(_) => return self.counters.hit(Limit::WriteDeadline),
+                    }
+                }
+            };
+        }
+    }
+
+    /// Receives what is there, and does what follows from it.
+    fn read(&self, connection: &mut Connection, stream: &OwnedFd, peer: Peer) -> State {
+        WORKSPACE.with_borrow_mut(|Workspace { scratch, out, desk }| {
+            let length = match recv(stream, &mut **scratch, RecvFlags::DONTWAIT) {
+                Ok((length, _)) if length > 0 => length,
+                Err(Errno::WOULDBLOCK | Errno::INTR) => return State::Read,
+                // The peer has gone, or will not send a whole request any more.
+                Ok(_) | Err(_) => return State::Done,
+            };
+            let received = scratch.get(..length).unwrap_or_default();
+            out.clear();
+            let snapshot = self.store.current();
+            let now = self.clock.now();
+            let mut exchange = Exchange::new(&self.service, &snapshot, peer, now, desk);
+            let step = connection.receive(received, &mut exchange, out);
+            self.carry_out(step, stream, peer, out)
+        })
+    }
+
+    /// Goes on with signatures, or without them if they could not be made.
+    fn resume(
+        &self,
+        connection: &mut Connection,
+        stream: &OwnedFd,
+        peer: Peer,
+        signed: Option<&Signatures>,
+    ) -> State {
+        WORKSPACE.with_borrow_mut(|Workspace { out, desk, .. }| {
+            out.clear();
+            let snapshot = self.store.current();
+            let now = self.clock.now();
+            let mut exchange = Exchange::new(&self.service, &snapshot, peer, now, desk);
+            let step = connection.resume(signed, &mut exchange, out);
+            self.carry_out(step, stream, peer, out)
+        })
+    }
+
+    fn carry_out(&self, step: Step, stream: &OwnedFd, peer: Peer, out: &[u8]) -> State {
+        match step {
+            Step::Read => State::Read,
+            Step::Sign { instance, document } => State::Sign { instance, document },
+            Step::Close(why) => {
+                self.counters.turn_away(why);
+                State::Done
+            }
+            Step::Write(Sending {
+                hop_limit,
+                ending,
+                observation,
+                limit,
+            }) => {
+                self.counters.observe(observation);
+                self.explain_first_refusal(observation);
+                if let Some(limit) = limit {
+                    self.counters.hit(limit);
+                }
+                match hop_limit.map(|limit| limit_hops(stream, peer.family, limit)) {
+                    // Rather no answer than one that goes too far.
+                    Some(Err(_)) => State::Done,
+                    Some(Ok(())) | None => transmit(stream, out, ending),
+                }
+            }
+        }
+    }
+
+    /// An empty 401 puzzles newcomers: the first one is explained.
+    fn explain_first_refusal(&self, observation: Observation) {
+        let Observation {
+            instance: Some(instance),
+            version: RequestVersion::V1,
+            outcome: Outcome::Unauthorized,
+        } = observation
+        else {
+            return;
+        };
+        if !self.explained.swap(true, Ordering::Relaxed) {
+            self.notices.tell(Notice::TokenlessRefused(instance));
+        }
+    }
+
+    /// Lets the peer read its answer: closes for writing, reads and forgets, within bounds.
+    async fn drain(&self, stream: &AsyncFd<OwnedFd>) {
+        if shutdown(stream.get_ref(), Shutdown::Write).is_err() {
+            return;
+        }
+        let deadline = Instant::now() + DRAIN_DEADLINE;
+        let mut left = DRAIN_BYTES_MAX;
+        while left > 0 {
+            let Ok(Ok(mut ready)) = timeout_at(deadline, stream.readable()).await else {
+                break;
+            };
+            let read = WORKSPACE.with_borrow_mut(|Workspace { scratch, .. }| {
+                recv(stream.get_ref(), &mut **scratch, RecvFlags::DONTWAIT)
+            });
+            match read {
+                Ok((length, _)) if length > 0 => left = left.saturating_sub(length),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => ready.clear_ready(),
+                Ok(_) | Err(_) => return,
+            }
+        }
+        self.counters.hit(Limit::Drain);
+    }
+
+    /// The runtime's name for a time of our clock.
+    fn instant(&self, time: Timestamp) -> Instant {
+        let millis = time
+            .as_millis()
+            .saturating_sub(self.clock.now().as_millis());
+        Instant::now() + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+}
+
+/// Sends what fits.
+fn transmit(stream: &OwnedFd, bytes: &[u8], ending: Ending) -> State {
+    match send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        Ok(sent) if sent == bytes.len() => match ending {
+            Ending::Close => State::Done,
+            Ending::Drain => State::Drain,
+        },
+        Ok(sent) => State::Write {
+            rest: bytes.get(sent..).unwrap_or_default().to_vec(),
+            ending,
+        },
+        Err(Errno::WOULDBLOCK | Errno::INTR) => State::Write {
+            rest: bytes.to_vec(),
+            ending,
+        },
+        Err(_) => State::Done,
+    }
+}
+
+/// Bounds how far everything sent from now on travels.
+fn limit_hops(stream: &OwnedFd, family: Family, limit: HopLimit) -> Result<(), Errno> {
+    match family {
+        Family::V4 => sockopt::set_ip_ttl(stream, u32::from(limit.as_hops()))?,
+        Family::V6 => sockopt::set_ipv6_unicast_hops(stream, Some(limit.as_hops()))?,
+    }
+    sockopt::set_tcp_user_timeout(stream, PUT_USER_TIMEOUT_MILLIS)
+}
+
+/// Returns the address of the peer; one that cannot be told is nobody's.
+fn source(stream: &OwnedFd) -> IpAddr {
+    getpeername(stream)
+        .ok()
+        .and_then(|address| SocketAddr::try_from(address?).ok())
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
+}
+
+/// Draws nonces from the system, many at a time.
+fn random_nonces() -> impl FnMut() -> [u8; NONCE_BYTES] + Send {
+    let mut pool = [[0_u8; NONCE_BYTES]; 64];
+    let mut left = 0;
+    move || {
+        if left == 0 {
+            // Without randomness no token is safe, and there is no other way to get any.
+            #[expect(
+                clippy::expect_used,
+                reason = "the system's generator does not fail once up"
+            )]
+            getrandom::fill(pool.as_flattened_mut()).expect("the system gives random bytes");
+            left = pool.len();
+        }
+        left -= 1;
+        pool.get_mut(left).map(std::mem::take).unwrap_or_default()
+    }
+}

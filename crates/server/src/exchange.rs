@@ -1,0 +1,268 @@
+//! One request, from snapshot to answer: the path that every metadata request takes.
+//!
+//! [`Exchange::reply`] is that path, on one screen.
+
+use std::sync::Arc;
+
+use metadata::{
+    Admitted, IssuerKey, Method, NONCE_BYTES, Refusal, Request, RoleCredentials, Signatures,
+    Sources, Unsigned, admit, authorize, issue, render, resolve,
+};
+use model::{
+    HopLimit, Instance, InstanceId, Observation, RequestVersion, RoleName, Switch, Timestamp,
+};
+use store::Snapshot;
+
+use crate::answer::{Reply, Wire, Writer};
+use crate::connection::Unanswered;
+use crate::service::Service;
+
+/// Who asks, as the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The instance attached where the connection came in.
+    pub instance: InstanceId,
+    /// The protocol it came over.
+    pub family: Family,
+}
+
+/// An internet protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+/// Everything that one answer draws on: one snapshot, one moment, and what a driver keeps between
+/// requests.
+pub struct Exchange<'a> {
+    service: &'a Service,
+    snapshot: &'a Snapshot,
+    instance: Option<&'a Instance>,
+    peer: Peer,
+    now: Timestamp,
+    desk: &'a mut Desk,
+}
+
+/// What a driver keeps between requests, so that answering allocates nothing.
+pub struct Desk {
+    writer: Writer,
+    nonces: Box<dyn FnMut() -> [u8; NONCE_BYTES] + Send>,
+}
+
+/// The identity document of the instance must be signed first.
+#[derive(Debug)]
+pub(crate) struct Unready {
+    pub(crate) instance: InstanceId,
+    pub(crate) document: String,
+}
+
+impl Desk {
+    /// Draws nonces from `nonces`, which must be unpredictable and never give one twice.
+    pub fn new(nonces: impl FnMut() -> [u8; NONCE_BYTES] + Send + 'static) -> Self {
+        Self {
+            writer: Writer::new(),
+            nonces: Box::new(nonces),
+        }
+    }
+}
+
+impl<'a> Exchange<'a> {
+    /// Prepares an answer for `peer` at `now` from one snapshot.
+    pub fn new(
+        service: &'a Service,
+        snapshot: &'a Snapshot,
+        peer: Peer,
+        now: Timestamp,
+        desk: &'a mut Desk,
+    ) -> Self {
+        let instance = snapshot.instance(peer.instance).map(|instance| &**instance);
+        Self {
+            service,
+            snapshot,
+            instance,
+            peer,
+            now,
+            desk,
+        }
+    }
+
+    /// Returns why the peer gets no answer at all, if it does not.
+    pub(crate) fn refuses_to_answer(&self) -> Option<Unanswered> {
+        match (self.instance, self.peer.family) {
+            (None, _) => Some(Unanswered::Unattached),
+            (Some(instance), Family::V6)
+                if instance.options.http_protocol_ipv6 == Switch::Disabled =>
+            {
+                Some(Unanswered::Ipv6Disabled)
+            }
+            (Some(_), Family::V4 | Family::V6) => None,
+        }
+    }
+
+    /// Returns how far an answer to the instance's PUT may travel.
+    pub(crate) fn hop_limit(&self) -> HopLimit {
+        self.instance
+            .map_or(HopLimit::MIN, |i| i.options.http_put_response_hop_limit)
+    }
+
+    /// Writes the answer to a request to `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unready`] if signatures must be made first; they then come as `signed`, and `signed` of
+    /// nothing says that they could not be.
+    pub(crate) fn answer(
+        &mut self,
+        request: &Request<'_>,
+        signed: Option<Option<&Signatures>>,
+        out: &mut Vec<u8>,
+    ) -> Result<Observation, Unready> {
+        let reply = match self.reply(request, signed.flatten()) {
+            Ok(reply) => reply,
+            Err(Short::Refused(refusal)) => Reply::Refused(refusal),
+            Err(Short::Throttled) => Reply::Throttled,
+            Err(Short::Unsigned(document)) if signed.is_none() => {
+                return Err(Unready {
+                    instance: self.peer.instance,
+                    document,
+                });
+            }
+            Err(Short::Unsigned(_) | Short::Faulted) => Reply::Faulted,
+        };
+        let head_only = request.method() == Method::Head;
+        Ok(self.write(&reply, version_of(request), head_only, out))
+    }
+
+    /// Writes a refusal to `out`.
+    pub(crate) fn refuse(
+        &mut self,
+        refusal: Refusal,
+        version: RequestVersion,
+        out: &mut Vec<u8>,
+    ) -> Observation {
+        self.write(&Reply::Refused(refusal), version, false, out)
+    }
+
+    /// The path of a request: identify, admit, authorize or issue, resolve, render.
+    fn reply<'r>(
+        &mut self,
+        request: &Request<'r>,
+        signed: Option<&Signatures>,
+    ) -> Result<Reply<'r>, Short>
+    where
+        'a: 'r,
+    {
+        let instance = self.instance.ok_or(Short::Faulted)?;
+        let keys = self.snapshot.token_keys().ok_or(Short::Faulted)?;
+        let issuer_key = self.snapshot.issuer_key().ok_or(Short::Faulted)?;
+        let settings = &self.service.settings;
+        if !self.service.throttle.admits(instance.id, self.now) {
+            return Err(Short::Throttled);
+        }
+        if settings.wire == Wire::Legacy && request.expects_continue() {
+            return Err(Short::Refused(Refusal::ExpectationFailed));
+        }
+        let read = match admit(request, instance, settings.profile)? {
+            Admitted::Methods(methods) => return Ok(Reply::Methods(methods)),
+            Admitted::Read(read) => read,
+            Admitted::Token(token) => {
+                let nonce = (self.desk.nonces)();
+                let grant = issue(&token, keys, settings.token_format(), self.now, nonce);
+                return grant.map(Reply::Granted).ok_or(Short::Faulted);
+            }
+        };
+        let leaf = resolve(authorize(read, keys, self.now)?)?;
+        let sources = Drawn {
+            exchange: self,
+            issuer_key,
+            signed,
+        };
+        Ok(Reply::Content(render(leaf, &sources, self.now)?))
+    }
+
+    fn write(
+        &mut self,
+        reply: &Reply<'_>,
+        version: RequestVersion,
+        head_only: bool,
+        out: &mut Vec<u8>,
+    ) -> Observation {
+        self.desk
+            .writer
+            .write(out, self.service.settings.wire, reply, head_only, self.now);
+        Observation {
+            instance: Some(self.peer.instance),
+            version,
+            outcome: reply.outcome(),
+        }
+    }
+}
+
+/// Why the path of a request ended early.
+enum Short {
+    Faulted,
+    Refused(Refusal),
+    Throttled,
+    /// This identity document must be signed.
+    Unsigned(String),
+}
+
+impl From<Refusal> for Short {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Unsigned> for Short {
+    fn from(unsigned: Unsigned) -> Self {
+        Self::Unsigned(unsigned.document)
+    }
+}
+
+/// EC2: the token headers decide, not what became of the request (data plane, 3.3).
+fn version_of(request: &Request<'_>) -> RequestVersion {
+    match (request.method(), request.has_token()) {
+        (Method::Put, _) => RequestVersion::Token,
+        (_, true) => RequestVersion::V2,
+        (_, false) => RequestVersion::V1,
+    }
+}
+
+/// What rendering draws on.
+struct Drawn<'e, 'a> {
+    exchange: &'e Exchange<'a>,
+    issuer_key: &'a IssuerKey,
+    signed: Option<&'e Signatures>,
+}
+
+impl Sources for Drawn<'_, '_> {
+    fn issuer_key(&self) -> &IssuerKey {
+        self.issuer_key
+    }
+
+    fn role_credentials(&self, role: &RoleName) -> RoleCredentials {
+        let Exchange {
+            service,
+            snapshot,
+            now,
+            ..
+        } = self.exchange;
+        service
+            .credentials
+            .find(snapshot.role(role).map(|role| &**role), *now)
+    }
+
+    fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {
+        match self.signed {
+            Some(signatures) => Some(Arc::new(signatures.clone())),
+            None => self
+                .exchange
+                .service
+                .signatures
+                .find(self.exchange.peer.instance, document),
+        }
+    }
+}

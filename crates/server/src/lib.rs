@@ -1,0 +1,53 @@
+//! Listeners, connections, and what answers them.
+//!
+//! **What is this?** The data plane's I/O around the pure protocol of `metadata`, and the private
+//! listeners of the management plane.
+//!
+//! **What does it never do?** The guest path waits for nobody: it reads one snapshot and a few
+//! caches. It never calls the management plane, and is never called by it.
+//!
+//! **What is the picture?**
+//!
+//! ```text
+//!  listener ─▶ driver ─▶ connection ─▶ exchange ─▶ metadata      one request, pure from
+//!  (sockets)   (tokio)   (state        (snapshot,   (protocol)   `connection` to the right
+//!                 │       machine)      caches) ─▶ answer (bytes)
+//!                 │
+//!                 ├─ counters ─▶ manage (/metrics, /healthz, /readyz)
+//!                 └─ signer, credentials: work done off the path, read from caches
+//! ```
+//!
+//! **Where do I start reading?** [`Exchange`], whose `reply` is the path of a request; then
+//! [`Connection`] around it, and `driver` around that.
+
+mod admin;
+mod admission;
+mod answer;
+mod clock;
+mod connection;
+mod counters;
+mod credentials;
+mod driver;
+mod exchange;
+pub mod identity;
+mod link_local;
+mod listener;
+mod manage;
+mod run;
+mod service;
+mod signatures;
+mod signer;
+mod sys;
+mod throttle;
+
+pub use admin::{SOCKET_NAME, ask};
+pub use answer::Wire;
+pub use clock::Clock;
+pub use connection::{Connection, Ending, HEAD_DEADLINE_MILLIS, Sending, Step, Unanswered};
+pub use counters::{Counters, Limit, exposition};
+pub use credentials::{HeldCredentials, ProgramFault};
+pub use exchange::{Desk, Exchange, Family, Peer};
+pub use listener::ListenFault;
+pub use run::{Bounds, Notice, Ready, RunFault, ServerSettings, run};
+pub use service::{Service, ServiceSettings};
+pub use signatures::SignatureCache;

@@ -1,0 +1,149 @@
+//! The link-local addresses of the metadata service, put on the loopback interface and taken off
+//! again.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::{Socket, SocketAddr as NetlinkAddress, protocols::NETLINK_ROUTE};
+use rustix::io::Errno;
+
+/// EC2: where instances find the service (data plane, 1.1).
+pub(crate) const ADDRESSES: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80),
+    SocketAddr::new(
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+        80,
+    ),
+];
+
+/// The loopback interface is the first of every network namespace.
+const LOOPBACK_INDEX: u32 = 1;
+
+/// How long someone who is there already may take to accept a connection.
+const PROBE_DEADLINE: Duration = Duration::from_millis(500);
+
+/// Why the addresses cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkLocalFault {
+    /// Another metadata service answers.
+    #[error(
+        "something already answers at {0}: this is an EC2 instance, or another server runs here. \
+         Leave --link-local out"
+    )]
+    Answered(SocketAddr),
+    /// No privilege.
+    #[error("adding {0} to the loopback interface needs root, or CAP_NET_ADMIN")]
+    PermissionDenied(IpAddr),
+    /// Anything else.
+    #[error("{address} cannot be added to the loopback interface: {reason}")]
+    Other {
+        /// The address.
+        address: IpAddr,
+        /// What the system says.
+        reason: String,
+    },
+}
+
+/// The addresses, for as long as this is kept.
+#[derive(Debug)]
+pub(crate) struct LinkLocal {
+    added: Vec<IpAddr>,
+}
+
+impl LinkLocal {
+    /// Adds the addresses. One that a killed server left behind is taken over.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkLocalFault`]; then none is left behind.
+    pub(crate) fn add() -> Result<Self, LinkLocalFault> {
+        let mut this = Self { added: Vec::new() };
+        for address in ADDRESSES {
+            if TcpStream::connect_timeout(&address, PROBE_DEADLINE).is_ok() {
+                return Err(LinkLocalFault::Answered(address));
+            }
+            let address = address.ip();
+            match change(address, Change::Add) {
+                Ok(()) | Err(Errno::EXIST) => this.added.push(address),
+                Err(Errno::PERM | Errno::ACCESS) => {
+                    return Err(LinkLocalFault::PermissionDenied(address));
+                }
+                Err(errno) => {
+                    return Err(LinkLocalFault::Other {
+                        address,
+                        reason: errno.to_string(),
+                    });
+                }
+            }
+        }
+        Ok(this)
+    }
+}
+
+impl Drop for LinkLocal {
+    fn drop(&mut self) {
+        for address in &self.added {
+            // Gone already, or not ours to take away any more: either way there is nothing to do.
+            let _ = change(*address, Change::Remove);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Add,
+    Remove,
+}
+
+/// Asks the kernel, and waits for its verdict.
+fn change(address: IpAddr, change: Change) -> Result<(), Errno> {
+    let mut message = AddressMessage::default();
+    message.header.index = LOOPBACK_INDEX;
+    (message.header.family, message.header.prefix_len) = match address {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+    message.attributes.push(AddressAttribute::Local(address));
+    message.attributes.push(AddressAttribute::Address(address));
+    if address.is_ipv6() {
+        // Nobody else has it on the loopback interface: no need to ask around first.
+        message
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    let (request, flags) = match change {
+        Change::Add => (
+            RouteNetlinkMessage::NewAddress(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        ),
+        Change::Remove => (RouteNetlinkMessage::DelAddress(message), 0),
+    };
+    let mut request = NetlinkMessage::from(request);
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    exchange(&bytes).unwrap_or(Err(Errno::IO))
+}
+
+fn exchange(request: &[u8]) -> std::io::Result<Result<(), Errno>> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&NetlinkAddress::new(0, 0))?;
+    socket.send(request, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
+        .map_err(|fault| std::io::Error::other(fault.to_string()))?;
+    Ok(match answer.payload {
+        NetlinkPayload::Error(error) => match error.code {
+            None => Ok(()),
+            Some(code) => Err(Errno::from_raw_os_error(code.get().saturating_neg())),
+        },
+        _ => Ok(()),
+    })
+}
