@@ -38,26 +38,39 @@ pub enum SocketFault {
     },
 }
 
+/// The name of the socket, for as long as this is kept.
+#[derive(Debug)]
+pub(crate) struct SocketName(PathBuf);
+
+impl Drop for SocketName {
+    fn drop(&mut self) {
+        // Gone already, which is as well.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Makes the socket, in place of one that a server left behind when it was killed.
 ///
 /// # Errors
 ///
 /// [`SocketFault`]
-pub(crate) fn bind(path: &Path) -> Result<UnixListener, SocketFault> {
+pub(crate) fn bind(directory: &Path) -> Result<(UnixListener, SocketName), SocketFault> {
+    let path = directory.join(SOCKET_NAME);
     let unusable = |fault: std::io::Error| SocketFault::Unusable {
-        path: path.to_owned(),
+        path: path.clone(),
         reason: fault.to_string(),
     };
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(SocketFault::Taken(path.to_owned()));
+    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        return Err(SocketFault::Taken(path));
     }
-    match std::fs::remove_file(path) {
+    match std::fs::remove_file(&path) {
         Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(unusable(fault)),
         Ok(()) | Err(_) => {}
     }
-    let listener = UnixListener::bind(path).map_err(unusable)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(unusable)?;
-    Ok(listener)
+    let listener = UnixListener::bind(&path).map_err(unusable)?;
+    let name = SocketName(path.clone());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(unusable)?;
+    Ok((listener, name))
 }
 
 /// Serves until the runtime ends.
@@ -152,11 +165,14 @@ pub fn ask(directory: &Path, request: &Request) -> Result<serde_json::Value, Ask
         path: path.clone(),
         reason,
     };
-    let mut stream =
-        std::os::unix::net::UnixStream::connect(&path).map_err(|fault| match fault.kind() {
-            std::io::ErrorKind::PermissionDenied => AskFault::NotPermitted(path.clone()),
-            _ => AskFault::NoServer(path.clone()),
-        })?;
+    let refused = |fault: std::io::Error| {
+        if fault.kind() == std::io::ErrorKind::PermissionDenied {
+            AskFault::NotPermitted(path.clone())
+        } else {
+            AskFault::NoServer(path.clone())
+        }
+    };
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).map_err(refused)?;
     let converse = || -> std::io::Result<String> {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;

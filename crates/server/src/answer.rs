@@ -71,7 +71,7 @@ const INTERNAL: Status = Status("500 Internal Server Error");
 const UNAVAILABLE: Status = Status("503 Service Unavailable");
 
 /// The status of a refusal. There is no `_`: a new refusal must choose.
-fn status_of(refusal: &Refusal) -> Status {
+fn status_of(refusal: Refusal) -> Status {
     match refusal {
         Refusal::ForeignHost | Refusal::Malformed(_) | Refusal::TtlRefused(_) => BAD_REQUEST,
         Refusal::TokenMissing | Refusal::TokenRefused(_) => UNAUTHORIZED,
@@ -244,7 +244,7 @@ fn nitro(answer: &mut Answer<'_>, reply: &Reply<'_>) {
         // N7
         Reply::Refused(refusal @ Refusal::MethodNotAllowed(methods)) => {
             answer
-                .status(http, status_of(refusal))
+                .status(http, status_of(*refusal))
                 .line(allow(*methods));
             nitro_empty(answer);
         }
@@ -254,7 +254,7 @@ fn nitro(answer: &mut Answer<'_>, reply: &Reply<'_>) {
         }
         // N5, N8, N9
         Reply::Refused(refusal) => {
-            answer.status(http, status_of(refusal));
+            answer.status(http, status_of(*refusal));
             nitro_empty(answer);
         }
         Reply::Faulted => {
@@ -302,7 +302,7 @@ fn legacy(answer: &mut Answer<'_>, reply: &Reply<'_>) {
             .line(SERVER_LAST)
             .body(b""),
         Reply::Refused(refusal) => {
-            let status = status_of(refusal);
+            let status = status_of(*refusal);
             answer.status(http, status);
             match refusal {
                 Refusal::MethodNotAllowed(methods) => {

@@ -24,7 +24,7 @@ use metadata::{Body, HEAD_BYTES_MAX, Malformed, Method, Parsed, Refusal, Request
 use model::{HopLimit, InstanceId, Observation, Outcome, RequestVersion, Timestamp};
 
 use crate::counters::Limit;
-use crate::exchange::{Exchange, Unready};
+use crate::exchange::{Exchange, Signed, Unready};
 
 /// LIMIT: how long a caller may take to send its request. EC2's own is not published; clients send
 /// theirs in one packet (data plane, 9).
@@ -66,6 +66,15 @@ pub enum Unanswered {
     Ipv6Disabled,
     /// Nobody is attached there.
     Unattached,
+}
+
+impl Unanswered {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipv6Disabled => "ipv6_disabled",
+            Self::Unattached => "unattached",
+        }
+    }
 }
 
 /// How the bytes of an answer are to be sent.
@@ -115,14 +124,14 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Step {
         if self.held.is_empty() {
-            let step = advance(bytes, exchange, None, out);
+            let step = advance(bytes, exchange, Signed::NotAsked, out);
             if matches!(step, Step::Read | Step::Sign { .. }) {
                 self.held.extend_from_slice(bytes);
             }
             step
         } else {
             self.held.extend_from_slice(bytes);
-            advance(&self.held, exchange, None, out)
+            advance(&self.held, exchange, Signed::NotAsked, out)
         }
     }
 
@@ -133,7 +142,8 @@ impl Connection {
         exchange: &mut Exchange<'_>,
         out: &mut Vec<u8>,
     ) -> Step {
-        advance(&self.held, exchange, Some(signatures), out)
+        let signed = signatures.map_or(Signed::Failed, Signed::Done);
+        advance(&self.held, exchange, signed, out)
     }
 }
 
@@ -141,7 +151,7 @@ impl Connection {
 fn advance(
     bytes: &[u8],
     exchange: &mut Exchange<'_>,
-    signed: Option<Option<&Signatures>>,
+    signed: Signed<'_>,
     out: &mut Vec<u8>,
 ) -> Step {
     if let Some(unanswered) = exchange.refuses_to_answer() {

@@ -71,7 +71,7 @@ impl Limit {
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// The peer to end.
     Drain,
     /// A request.
@@ -166,99 +166,84 @@ impl Drop for Waiting {
 
 /// Adds up what all workers have counted, in the Prometheus text format.
 pub fn exposition(workers: &[Arc<Counters>], instances: usize) -> String {
-    let mut text = String::new();
-    header(
-        &mut text,
-        "imds_requests_total",
-        "counter",
-        "Requests by version and outcome.",
-    );
+    let sum = |cell: &dyn Fn(&Counters) -> Option<&AtomicU64>| -> u64 {
+        let read = |counters: &Arc<Counters>| cell(counters).map_or(0, load);
+        workers.iter().map(read).sum()
+    };
+    let mut requests = Vec::new();
     for (v, version) in RequestVersion::ALL.iter().enumerate() {
         for (o, outcome) in Outcome::ALL.iter().enumerate() {
-            let cell = |c: &Counters| read(c.requests.get(v).and_then(|row| row.get(o)));
-            let sum: u64 = workers.iter().map(|counters| cell(counters)).sum();
-            let labels = format!("version=\"{version}\",outcome=\"{outcome}\"");
-            sample(&mut text, "imds_requests_total", &labels, sum);
+            let labels = format!("{{version=\"{version}\",outcome=\"{outcome}\"}}");
+            requests.push((labels, sum(&|c| c.requests.get(v)?.get(o))));
         }
     }
-    header(
-        &mut text,
-        "imds_limit_hits_total",
-        "counter",
-        "Times that a limit bit.",
-    );
-    for limit in Limit::ALL {
-        let sum: u64 = workers
-            .iter()
-            .map(|c| read(c.limits.get(limit as usize)))
-            .sum();
-        sample(
-            &mut text,
-            "imds_limit_hits_total",
-            &format!("limit=\"{}\"", limit.as_str()),
-            sum,
-        );
-    }
-    header(
-        &mut text,
-        "imds_turned_away_total",
-        "counter",
-        "Connections closed without an answer.",
-    );
-    for (why, label) in [
-        (Unanswered::Ipv6Disabled, "ipv6_disabled"),
-        (Unanswered::Unattached, "unattached"),
-    ] {
-        let sum: u64 = workers
-            .iter()
-            .map(|c| read(c.turned.get(why as usize)))
-            .sum();
-        sample(
-            &mut text,
-            "imds_turned_away_total",
-            &format!("reason=\"{label}\""),
-            sum,
-        );
-    }
-    header(
-        &mut text,
-        "imds_connections",
-        "gauge",
-        "Connections that wait, by what for.",
-    );
-    for phase in Phase::ALL {
-        let gauge = |c: &Counters| {
+    let limits = Limit::ALL.map(|limit| {
+        let labels = format!("{{limit=\"{}\"}}", limit.as_str());
+        (labels, sum(&|c| c.limits.get(limit as usize)))
+    });
+    let turned = [Unanswered::Ipv6Disabled, Unanswered::Unattached].map(|why| {
+        let labels = format!("{{reason=\"{}\"}}", why.as_str());
+        (labels, sum(&|c| c.turned.get(why as usize)))
+    });
+    let phases = Phase::ALL.map(|phase| {
+        let gauge = |c: &Arc<Counters>| {
             c.phases
                 .get(phase as usize)
                 .map_or(0, |gauge| gauge.load(Ordering::Relaxed))
         };
-        let sum: i64 = workers.iter().map(|counters| gauge(counters)).sum();
-        sample(
-            &mut text,
+        let waiting: i64 = workers.iter().map(gauge).sum();
+        (
+            format!("{{phase=\"{}\"}}", phase.as_str()),
+            u64::try_from(waiting).unwrap_or(0),
+        )
+    });
+    [
+        family(
+            "imds_requests_total",
+            "counter",
+            "Requests by version and outcome.",
+            &requests,
+        ),
+        family(
+            "imds_limit_hits_total",
+            "counter",
+            "Times that a limit bit.",
+            &limits,
+        ),
+        family(
+            "imds_turned_away_total",
+            "counter",
+            "Connections closed without an answer.",
+            &turned,
+        ),
+        family(
             "imds_connections",
-            &format!("phase=\"{}\"", phase.as_str()),
-            sum,
-        );
+            "gauge",
+            "Connections that wait, by what for.",
+            &phases,
+        ),
+        family(
+            "imds_instances",
+            "gauge",
+            "Instances held.",
+            &[(String::new(), instances as u64)],
+        ),
+    ]
+    .concat()
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// Writes one metric: each sample is its labels, in braces, and its value.
+fn family(name: &str, kind: &str, help: &str, samples: &[(String, u64)]) -> String {
+    let mut text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    for (labels, value) in samples {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name}{labels} {value}");
     }
-    header(&mut text, "imds_instances", "gauge", "Instances held.");
-    sample(&mut text, "imds_instances", "", instances);
     text
-}
-
-fn read(counter: Option<&AtomicU64>) -> u64 {
-    counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
-}
-
-fn header(text: &mut String, name: &str, kind: &str, help: &str) {
-    // Writing to a string does not fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-fn sample(text: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
-    let _ = match labels {
-        "" => writeln!(text, "{name} {value}"),
-        labels => writeln!(text, "{name}{{{labels}}} {value}"),
-    };
 }
 
 #[cfg(test)]

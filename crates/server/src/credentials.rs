@@ -151,7 +151,10 @@ struct Printed {
 /// # Errors
 ///
 /// [`ProgramFault`]; no fault shows what the program printed.
-pub async fn run_program(command: &[String], now: Timestamp) -> Result<Credentials, ProgramFault> {
+pub(crate) async fn run_program(
+    command: &[String],
+    now: Timestamp,
+) -> Result<Credentials, ProgramFault> {
     let [program, arguments @ ..] = command else {
         return Err(ProgramFault::Empty);
     };
@@ -226,7 +229,7 @@ fn parse_expiration(text: &str) -> Option<Timestamp> {
 }
 
 /// Returns when to fetch again: half way to the end, but at least five minutes before it.
-pub fn refresh_at(credentials: &Credentials, now: Timestamp) -> Timestamp {
+pub(crate) fn refresh_at(credentials: &Credentials, now: Timestamp) -> Timestamp {
     let left = credentials
         .expiration
         .as_seconds()

@@ -112,19 +112,18 @@ impl<'a> Exchange<'a> {
     ///
     /// # Errors
     ///
-    /// [`Unready`] if signatures must be made first; they then come as `signed`, and `signed` of
-    /// nothing says that they could not be.
+    /// [`Unready`] if signatures must be made first; what came of that is then `signed`.
     pub(crate) fn answer(
         &mut self,
         request: &Request<'_>,
-        signed: Option<Option<&Signatures>>,
+        signed: Signed<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Observation, Unready> {
-        let reply = match self.reply(request, signed.flatten()) {
+        let reply = match self.reply(request, signed) {
             Ok(reply) => reply,
             Err(Short::Refused(refusal)) => Reply::Refused(refusal),
             Err(Short::Throttled) => Reply::Throttled,
-            Err(Short::Unsigned(document)) if signed.is_none() => {
+            Err(Short::Unsigned(document)) if matches!(signed, Signed::NotAsked) => {
                 return Err(Unready {
                     instance: self.peer.instance,
                     document,
@@ -147,11 +146,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The path of a request: identify, admit, authorize or issue, resolve, render.
-    fn reply<'r>(
-        &mut self,
-        request: &Request<'r>,
-        signed: Option<&Signatures>,
-    ) -> Result<Reply<'r>, Short>
+    fn reply<'r>(&mut self, request: &Request<'r>, signed: Signed<'_>) -> Result<Reply<'r>, Short>
     where
         'a: 'r,
     {
@@ -201,6 +196,15 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// Whether the identity document has been signed for this request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signed<'s> {
+    Done(&'s Signatures),
+    /// It was asked for, and could not be.
+    Failed,
+    NotAsked,
+}
+
 /// Why the path of a request ended early.
 enum Short {
     Faulted,
@@ -235,7 +239,7 @@ fn version_of(request: &Request<'_>) -> RequestVersion {
 struct Drawn<'e, 'a> {
     exchange: &'e Exchange<'a>,
     issuer_key: &'a IssuerKey,
-    signed: Option<&'e Signatures>,
+    signed: Signed<'e>,
 }
 
 impl Sources for Drawn<'_, '_> {
@@ -257,8 +261,8 @@ impl Sources for Drawn<'_, '_> {
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {
         match self.signed {
-            Some(signatures) => Some(Arc::new(signatures.clone())),
-            None => self
+            Signed::Done(signatures) => Some(Arc::new(signatures.clone())),
+            Signed::Failed | Signed::NotAsked => self
                 .exchange
                 .service
                 .signatures

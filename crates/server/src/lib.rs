@@ -23,6 +23,7 @@
 mod admin;
 mod admission;
 mod answer;
+mod background;
 mod clock;
 mod connection;
 mod counters;

@@ -139,11 +139,11 @@ fn exchange(request: &[u8]) -> std::io::Result<Result<(), Errno>> {
     let (answer, _) = socket.recv_from_full()?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
         .map_err(|fault| std::io::Error::other(fault.to_string()))?;
-    Ok(match answer.payload {
-        NetlinkPayload::Error(error) => match error.code {
-            None => Ok(()),
-            Some(code) => Err(Errno::from_raw_os_error(code.get().saturating_neg())),
-        },
-        _ => Ok(()),
+    let NetlinkPayload::Error(verdict) = answer.payload else {
+        return Err(std::io::Error::other("the kernel gave no verdict"));
+    };
+    Ok(match verdict.code {
+        None => Ok(()),
+        Some(code) => Err(Errno::from_raw_os_error(code.get().saturating_neg())),
     })
 }

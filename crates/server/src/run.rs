@@ -11,20 +11,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use control::native::Surroundings;
-use model::{Attachment, CredentialSource, InstanceId, Role, RoleName};
+use model::{Attachment, InstanceId, RoleName};
 use store::Store;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::admin::{self, SocketFault};
+use crate::admin::{self, SocketFault, SocketName};
 use crate::admission::Admission;
+use crate::background;
 use crate::clock::Clock;
 use crate::counters::Counters;
-use crate::credentials::{self, ProgramFault};
+use crate::credentials::ProgramFault;
 use crate::driver::{self, Worker};
 use crate::exchange::{Family, Peer};
 use crate::link_local::{self, LinkLocal, LinkLocalFault};
@@ -36,12 +37,6 @@ use crate::sys;
 
 /// LIMIT: notices that wait to be printed; more are lost, since nobody may wait for a terminal.
 const NOTICES_MAX: usize = 256;
-
-/// How often it is looked whether the token key is due for rotation.
-const ROTATION_CHECK: Duration = Duration::from_secs(10);
-
-/// How long after a credential program failed it is run again.
-const PROGRAM_RETRY: Duration = Duration::from_secs(15);
 
 /// Bounds on connections that wait.
 #[derive(Clone, Copy, Debug)]
@@ -189,36 +184,12 @@ async fn serve(
     on_ready: impl FnOnce(&Ready),
     mut on_notice: impl FnMut(Notice),
 ) -> Result<(), RunFault> {
+    let (notices, mut events) = listen_for_events()?;
     let clock = Clock::start();
-    let service = Arc::new(Service::new(settings.service));
-    let (sender, mut events) = mpsc::channel(NOTICES_MAX);
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let (mut signals, stop) = (signal(kind)?, sender.clone());
-        tokio::spawn(async move {
-            signals.recv().await;
-            let _ = stop.send(Event::Stop).await;
-        });
-    }
-    let notices = Notices(sender);
+    let opened = Opened::open(settings, &store).await?;
+    let ready = Arc::new(opened.ready(settings)?);
 
-    let socket_path = settings.data_dir.join(admin::SOCKET_NAME);
-    let admin_listener = admin::bind(&socket_path)?;
-    let _link_local = if settings.link_local {
-        Some(LinkLocal::add()?)
-    } else {
-        None
-    };
-    let listening = listen_everywhere(settings, &store)?;
-    let manage_fault = |fault: std::io::Error| RunFault::Manage {
-        address: settings.manage,
-        reason: fault.to_string(),
-    };
-    let manage_listener = manage::bind(settings.manage).await.map_err(manage_fault)?;
-    let ready = Arc::new(Ready {
-        metadata: listening.iter().map(|(at, id)| (at.address, *id)).collect(),
-        management: manage_listener.local_addr().map_err(manage_fault)?,
-        default_instance: settings.default_instance,
-    });
+    let service = Arc::new(Service::new(settings.service));
     let report = notices.clone();
     let signer = Signer::start(
         Arc::clone(&service),
@@ -228,14 +199,22 @@ async fn serve(
             report.tell(Notice::IdentityKeys(fault));
         },
     )?;
-    fetch_credentials(&service, &store, clock, &notices).await;
-
-    let (stop, stopped) = watch::channel(());
-    let counters: Arc<[Arc<Counters>]> = (0..settings.workers).map(|_| Arc::default()).collect();
-    let admission = Arc::new(Admission::new(
-        settings.bounds.connections,
-        settings.bounds.connections_per_source,
+    background::fetch_credentials(&service, &store, clock, &notices).await;
+    let period_seconds = settings.token_key_period_seconds;
+    let rotated = Arc::clone(&store);
+    tokio::spawn(background::rotate_token_keys(
+        rotated,
+        clock,
+        period_seconds,
+        notices.clone(),
     ));
+
+    let counters: Arc<[Arc<Counters>]> = (0..settings.workers).map(|_| Arc::default()).collect();
+    let Bounds {
+        connections,
+        connections_per_source,
+    } = settings.bounds;
+    let admission = Arc::new(Admission::new(connections, connections_per_source));
     let explained = Arc::default();
     let worker = |counters: &Arc<Counters>| Worker {
         service: Arc::clone(&service),
@@ -247,41 +226,92 @@ async fn serve(
         notices: notices.clone(),
         explained: Arc::clone(&explained),
     };
-    let workers = start_workers(listening, counters.iter().map(worker).collect(), &stopped)?;
+    let (stop, stopped) = watch::channel(());
+    let workers = counters.iter().map(worker).collect();
+    let threads = start_workers(opened.listening, workers, &stopped)?;
 
     let managed = Managed {
         store: Arc::clone(&store),
         counters,
     };
-    tokio::spawn(manage::serve(manage_listener, managed));
+    tokio::spawn(manage::serve(opened.manage, managed));
     let surroundings = Arc::new(Running {
         ready: Arc::clone(&ready),
         signer,
     });
-    tokio::spawn(admin::serve(
-        admin_listener,
-        Arc::clone(&store),
-        surroundings,
-        clock,
-    ));
-    tokio::spawn(rotate_token_keys(
-        Arc::clone(&store),
-        clock,
-        settings.token_key_period_seconds,
-        notices,
-    ));
+    tokio::spawn(admin::serve(opened.admin, store, surroundings, clock));
 
     on_ready(&ready);
     while let Some(Event::Notice(notice)) = events.recv().await {
         on_notice(notice);
     }
     drop(stop);
-    for worker in workers {
+    for thread in threads {
         // A worker that panicked has said so; the others end in order all the same.
-        let _ = worker.join();
+        let _ = thread.join();
     }
-    let _ = std::fs::remove_file(&socket_path);
     Ok(())
+}
+
+/// Opens the channel that notices come by, and has it end at SIGTERM and SIGINT.
+fn listen_for_events() -> std::io::Result<(Notices, mpsc::Receiver<Event>)> {
+    let (sender, events) = mpsc::channel(NOTICES_MAX);
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut signals, stop) = (signal(kind)?, sender.clone());
+        tokio::spawn(async move {
+            signals.recv().await;
+            let _ = stop.send(Event::Stop).await;
+        });
+    }
+    Ok((Notices(sender), events))
+}
+
+/// Everything that a server takes from the system: all of it, or the server does not start.
+/// Dropping it leaves nothing behind.
+struct Opened {
+    admin: UnixListener,
+    /// Removes the socket's name.
+    _socket: SocketName,
+    /// Removes the addresses.
+    _link_local: Option<LinkLocal>,
+    listening: Vec<(Listening, InstanceId)>,
+    manage: TcpListener,
+}
+impl Opened {
+    async fn open(settings: &ServerSettings, store: &Store) -> Result<Self, RunFault> {
+        let (admin, socket) = admin::bind(&settings.data_dir)?;
+        let link_local = if settings.link_local {
+            Some(LinkLocal::add()?)
+        } else {
+            None
+        };
+        let listening = listen_everywhere(settings, store)?;
+        let manage = manage::bind(settings.manage)
+            .await
+            .map_err(|fault| RunFault::Manage {
+                address: settings.manage,
+                reason: fault.to_string(),
+            })?;
+        Ok(Self {
+            admin,
+            _socket: socket,
+            _link_local: link_local,
+            listening,
+            manage,
+        })
+    }
+
+    fn ready(&self, settings: &ServerSettings) -> std::io::Result<Ready> {
+        Ok(Ready {
+            metadata: self
+                .listening
+                .iter()
+                .map(|(at, id)| (at.address, *id))
+                .collect(),
+            management: self.manage.local_addr()?,
+            default_instance: settings.default_instance,
+        })
+    }
 }
 
 /// Opens every address of the data plane, or none.
@@ -359,83 +389,6 @@ fn start_workers(
         );
     }
     Ok(threads)
-}
-
-/// Fetches the credentials of every role with a program, once, and then keeps them fresh.
-async fn fetch_credentials(service: &Arc<Service>, store: &Store, clock: Clock, notices: &Notices) {
-    let snapshot = store.snapshot();
-    let mut first = Vec::new();
-    for (role, _) in snapshot.roles() {
-        if let Role {
-            name,
-            credentials: CredentialSource::Process { command },
-        } = &**role
-        {
-            let (name, command) = (name.clone(), command.clone());
-            let (service, notices) = (Arc::clone(service), notices.clone());
-            let (fetched, done) = tokio::sync::oneshot::channel();
-            tokio::spawn(keep_fresh(service, name, command, clock, notices, fetched));
-            first.push(done);
-        }
-    }
-    for done in first {
-        // Ready means that a guest's first question can be answered, or that it has been tried.
-        let _ = done.await;
-    }
-}
-
-async fn keep_fresh(
-    service: Arc<Service>,
-    role: RoleName,
-    command: Vec<String>,
-    clock: Clock,
-    notices: Notices,
-    fetched: tokio::sync::oneshot::Sender<()>,
-) {
-    let mut fetched = Some(fetched);
-    loop {
-        let now = clock.now();
-        let pause = match credentials::run_program(&command, now).await {
-            Ok(credentials) => {
-                let refresh = credentials::refresh_at(&credentials, now);
-                service.credentials().keep(&role, credentials);
-                let seconds = refresh.as_seconds().saturating_sub(now.as_seconds());
-                Duration::from_secs(u64::try_from(seconds).unwrap_or(1))
-            }
-            Err(fault) => {
-                notices.tell(Notice::CredentialsNotFetched {
-                    role: role.clone(),
-                    fault,
-                });
-                PROGRAM_RETRY
-            }
-        };
-        if let Some(fetched) = fetched.take() {
-            let _ = fetched.send(());
-        }
-        tokio::time::sleep(pause).await;
-    }
-}
-
-async fn rotate_token_keys(store: Arc<Store>, clock: Clock, period_seconds: i64, notices: Notices) {
-    loop {
-        tokio::time::sleep(ROTATION_CHECK).await;
-        let mut secret = [0; 32];
-        if getrandom::fill(&mut secret).is_err() {
-            continue;
-        }
-        let store = Arc::clone(&store);
-        let rotate = move || {
-            let now = clock.now();
-            store.transact(|snapshot| {
-                control::keys::rotate_token_keys(snapshot, secret, now, period_seconds)
-            })
-        };
-        if let Ok(Err(fault)) = tokio::task::spawn_blocking(rotate).await {
-            let reason = control::native::describe_fault(&fault);
-            notices.tell(Notice::KeyNotRotated(reason));
-        }
-    }
 }
 
 /// What the native API is told about this server.

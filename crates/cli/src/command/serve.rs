@@ -9,8 +9,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use control::start::{Configured, Fresh, start};
-use model::{OptionsChange, Secret};
+use control::start::{Configured, Described, Fresh, start};
+use model::{OptionsChange, Role, Secret};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use server::{Bounds, Clock, Notice, Ready, ServerSettings, ServiceSettings};
 use store::{Administrator, Backend, Memory, Redb, Store};
@@ -18,9 +18,9 @@ use store::{Administrator, Backend, Memory, Redb, Store};
 use crate::command::state_directory;
 use crate::fault::Fault;
 use crate::settings::file::ConfigFile;
-use crate::settings::kind::StoreKind;
+use crate::settings::kind::{Positive, StoreKind};
 use crate::settings::register::{Arity, REGISTER, Settings};
-use crate::settings::written::Written;
+use crate::settings::written::{Given, Written};
 
 /// Name of the administrator's key in the state directory, in the form of AWS credential files.
 const ADMINISTRATOR_FILE: &str = "administrator";
@@ -123,21 +123,22 @@ fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<
     let empty = Store::open(Box::new(Memory::default())).map_err(|fault| Fault::failed(&fault))?;
     let now = Clock::start().now();
     start(&empty.snapshot(), configured, fresh()?, now).map_err(|fault| usage(&fault))?;
-    let mut text = String::new();
-    for (name, given) in written.iter() {
+    let setting = |(name, given): (&str, &Given)| {
         let value = match (given.values.as_slice(), name) {
             ([], "data_dir") => data_dir.display().to_string(),
             ([], _) => "(unset)".to_owned(),
             (values, _) => values.join(", "),
         };
-        text.push_str(&format!("{name:<28} {value:<32} {}\n", given.layer));
-    }
-    for described in &configured.instances {
-        text.push_str(&format!("[[instance]] {}\n", described.instance.id));
-    }
-    for role in &configured.roles {
-        text.push_str(&format!("[[role]] {}\n", role.name));
-    }
+        format!("{name:<28} {value:<32} {}\n", given.layer)
+    };
+    let instance = |described: &Described| format!("[[instance]] {}\n", described.instance.id);
+    let role = |role: &Role| format!("[[role]] {}\n", role.name);
+    let text: String = written
+        .iter()
+        .map(setting)
+        .chain(configured.instances.iter().map(instance))
+        .chain(configured.roles.iter().map(role))
+        .collect();
     print_out(&text)
 }
 
@@ -165,7 +166,7 @@ fn serve(settings: &Settings, configured: &Configured, data_dir: &Path) -> Resul
         service: ServiceSettings {
             profile: settings.profile,
             wire: settings.wire,
-            requests_per_second: settings.requests_per_second.map(|rate| rate.get()),
+            requests_per_second: settings.requests_per_second.map(Positive::get),
         },
         bounds: Bounds {
             connections: settings.max_connections.get(),

@@ -71,7 +71,7 @@ impl ConfigFile {
             let span = key.span();
             match key.into_inner().as_ref() {
                 "instance" => {
-                    file.instances = source.tables("instance", value, Source::instance)?
+                    file.instances = source.tables("instance", value, Source::instance)?;
                 }
                 "role" => file.roles = source.tables("role", value, Source::role)?,
                 name => match REGISTER.iter().find(|setting| setting.name == name) {
@@ -133,10 +133,10 @@ impl<'t> Source<'t> {
         };
         let table = |value: Spanned<DeValue<'t>>| {
             let span = value.span();
-            match value.into_inner() {
-                DeValue::Table(table) => read(self, Spanned::new(span, table)),
-                _ => Err(not_tables()),
-            }
+            let DeValue::Table(table) = value.into_inner() else {
+                return Err(not_tables());
+            };
+            read(self, Spanned::new(span, table))
         };
         values.into_iter().map(table).collect()
     }
@@ -258,7 +258,7 @@ impl<'t> Source<'t> {
     /// The line, counted from 1, in which a span begins.
     fn line(&self, span: &Range<usize>) -> usize {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
+        before.split(|byte| *byte == b'\n').count()
     }
 }
 

@@ -67,6 +67,7 @@ macro_rules! settings {
         )+];
 
         /// What a server runs on.
+        #[expect(clippy::doc_markdown, reason = "the texts are help for a terminal")]
         #[derive(Debug)]
         pub(crate) struct Settings {
             $( $(#[doc = $help])+ pub(crate) $name: $type, )+
