@@ -46,10 +46,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Answer<'_>, Broken> {
             return if announced == body.len() {
                 Ok(Answer { status, body })
             } else {
-                Err(Broken::LengthWrong {
-                    announced,
-                    came: body.len(),
-                })
+                Err(Broken::LengthWrong { announced, came: body.len() })
             };
         }
         length = length.or_else(|| content_length(rest));
@@ -58,16 +55,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Answer<'_>, Broken> {
 }
 
 fn status_of(bytes: &[u8]) -> Option<u16> {
-    let text = bytes
-        .strip_prefix(b"HTTP/1.1 ")
-        .or_else(|| bytes.strip_prefix(b"HTTP/1.0 "))?;
+    let text = bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 "))?;
     let (digits, rest) = text.split_at_checked(3)?;
     let ended = matches!(rest.first(), Some(b' ' | b'\r'));
-    if ended {
-        std::str::from_utf8(digits).ok()?.parse().ok()
-    } else {
-        None
-    }
+    if ended { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
 }
 
 /// The value of the header that `line` starts with, if that is `Content-Length`.
@@ -78,11 +69,7 @@ fn content_length(line: &[u8]) -> Option<usize> {
         return None;
     }
     let end = value.iter().position(|b| *b == b'\r')?;
-    std::str::from_utf8(value.get(..end)?)
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    std::str::from_utf8(value.get(..end)?).ok()?.trim().parse().ok()
 }
 
 fn after_line(bytes: &[u8]) -> Option<&[u8]> {
@@ -97,26 +84,11 @@ mod tests {
     #[test]
     fn whole_answers_are_read() {
         for (bytes, status, body) in [
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
-                200,
-                "abc",
-            ),
-            (
-                "HTTP/1.1 401 Unauthorized\r\ncontent-length:0\r\nServer: x\r\n\r\n",
-                401,
-                "",
-            ),
-            (
-                "HTTP/1.0 404\r\nDate: now\r\nCONTENT-LENGTH: 4 \r\n\r\n\r\n\r\n",
-                404,
-                "\r\n\r\n",
-            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, "abc"),
+            ("HTTP/1.1 401 Unauthorized\r\ncontent-length:0\r\nServer: x\r\n\r\n", 401, ""),
+            ("HTTP/1.0 404\r\nDate: now\r\nCONTENT-LENGTH: 4 \r\n\r\n\r\n\r\n", 404, "\r\n\r\n"),
         ] {
-            let expected = Answer {
-                status,
-                body: body.as_bytes(),
-            };
+            let expected = Answer { status, body: body.as_bytes() };
             assert_eq!(parse(bytes.as_bytes()), Ok(expected), "{bytes:?}");
         }
     }
@@ -133,23 +105,14 @@ mod tests {
             ("HTTP/1.1 200 OK", HeadUnfinished),
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", HeadUnfinished),
             ("HTTP/1.1 200 OK\r\n\r\nabc", LengthMissing),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc",
-                LengthMissing,
-            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc", LengthMissing),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
-                LengthWrong {
-                    announced: 4,
-                    came: 3,
-                },
+                LengthWrong { announced: 4, came: 3 },
             ),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc",
-                LengthWrong {
-                    announced: 2,
-                    came: 3,
-                },
+                LengthWrong { announced: 2, came: 3 },
             ),
         ] {
             assert_eq!(parse(bytes.as_bytes()), Err(expected), "{bytes:?}");

@@ -25,41 +25,21 @@ struct Bar {
 impl Bar {
     /// A bar for the CPU time or latency of one thing in units of another's.
     fn ratio(what: &str, limit: f64, unit: &'static str, measured: Vec<f64>) -> Self {
-        Self {
-            what: what.to_owned(),
-            limit,
-            goal: None,
-            unit,
-            decimals: 2,
-            measured,
-        }
+        Self { what: what.to_owned(), limit, goal: None, unit, decimals: 2, measured }
     }
 
     /// A bar for a figure by itself.
     fn figure(what: &str, limit: f64, unit: &'static str, measured: Vec<f64>) -> Self {
-        Self {
-            decimals: 1,
-            ..Self::ratio(what, limit, unit, measured)
-        }
+        Self { decimals: 1, ..Self::ratio(what, limit, unit, measured) }
     }
 
     fn with_goal(self, goal: f64) -> Self {
-        Self {
-            goal: Some(goal),
-            ..self
-        }
+        Self { goal: Some(goal), ..self }
     }
 
     fn cells(&self) -> [String; 4] {
-        let Self {
-            limit,
-            unit,
-            decimals,
-            ..
-        } = *self;
-        let goal = self
-            .goal
-            .map_or_else(String::new, |goal| format!(", goal {goal:.decimals$}"));
+        let Self { limit, unit, decimals, .. } = *self;
+        let goal = self.goal.map_or_else(String::new, |goal| format!(", goal {goal:.decimals$}"));
         let measured = if self.measured.is_empty() {
             String::new()
         } else {
@@ -112,9 +92,7 @@ pub(crate) fn table(findings: &Findings) -> Table {
 /// What an answer costs and how long it takes.
 fn answers(findings: &Findings) -> Vec<Bar> {
     let imds = |kind| (Brand::Imds, kind);
-    let floor = findings
-        .costs
-        .ratios(imds(Kind::Get), (Brand::Floor, Kind::Get));
+    let floor = findings.costs.ratios(imds(Kind::Get), (Brand::Floor, Kind::Get));
     let of_get = |kind: Kind, limit| {
         let ratios = findings.costs.ratios(imds(kind), imds(Kind::Get));
         Bar::ratio(kind.title(), limit, "× GET", ratios)
@@ -133,19 +111,11 @@ fn answers(findings: &Findings) -> Vec<Bar> {
 /// What the server holds, and how soon it is there.
 fn resources(findings: &Findings) -> Vec<Bar> {
     let (mut idle, mut connection) = (Vec::new(), Vec::new());
-    for footprint in findings
-        .footprints
-        .iter()
-        .filter(|one| one.brand == Brand::Imds)
-    {
+    for footprint in findings.footprints.iter().filter(|one| one.brand == Brand::Imds) {
         idle.push(footprint.idle / MIB);
         connection.push(footprint.per_connection / KIB);
     }
-    let start = findings
-        .starts
-        .as_ref()
-        .map(|starts| starts.warm.clone())
-        .unwrap_or_default();
+    let start = findings.starts.as_ref().map(|starts| starts.warm.clone()).unwrap_or_default();
     let (mut instance, mut fleet_start) = (Vec::new(), Vec::new());
     let mut instances = 100_000;
     if let (Some(one), Some((count, many))) = (&findings.starts, &findings.fleet) {
@@ -159,10 +129,7 @@ fn resources(findings: &Findings) -> Vec<Bar> {
         Bar::figure("memory per idle connection", 4.0, "KiB", connection),
         Bar::figure("memory per instance held", 1.5, "KiB", instance),
         Bar::figure("start to first answer, 1 instance", 50.0, "ms", start),
-        Bar {
-            decimals: 2,
-            ..Bar::figure(&fleet, 2.0, "s", fleet_start)
-        },
+        Bar { decimals: 2, ..Bar::figure(&fleet, 2.0, "s", fleet_start) },
     ]
 }
 
@@ -176,20 +143,11 @@ mod tests {
             (&[][..], 1.4, None, "not measured"),
             (&[1.4][..], 1.4, None, "met"),
             (&[1.54][..], 1.4, Some(1.25), "**missed by 10.0 %**"),
-            (
-                &[1.3, 1.54, 1.6][..],
-                1.4,
-                None,
-                "missed by 10.0 %, within the noise",
-            ),
+            (&[1.3, 1.54, 1.6][..], 1.4, None, "missed by 10.0 %, within the noise"),
             (&[1.375][..], 1.4, Some(1.25), "met; goal missed by 10.0 %"),
             (&[1.25][..], 1.4, Some(1.25), "met, and the goal"),
         ] {
-            assert_eq!(
-                verdict(measured, limit, goal),
-                expected,
-                "{measured:?} to {limit}"
-            );
+            assert_eq!(verdict(measured, limit, goal), expected, "{measured:?} to {limit}");
         }
     }
 

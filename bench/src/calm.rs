@@ -9,10 +9,7 @@ use crate::Fault;
 use crate::cores::Cores;
 
 /// What is looked at, at once: ten or more of the kernel's clock ticks.
-const WINDOW: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 120_000_000,
-};
+const WINDOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 120_000_000 };
 
 /// Share of the window for which a calm core is idle.
 const IDLE: f64 = 0.9;

@@ -19,9 +19,7 @@ impl Cores {
     /// and for the servers the next that is not the same core's other thread.
     pub(crate) fn choose(load: Option<usize>, server: Option<usize>) -> Result<Self, Fault> {
         let allowed = sched_getaffinity(None)?;
-        let allowed: Vec<usize> = (0..CpuSet::MAX_CPU)
-            .filter(|cpu| allowed.is_set(*cpu))
-            .collect();
+        let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
         let load = load
             .or_else(|| allowed.iter().copied().find(|cpu| Some(*cpu) != server))
             .ok_or("no core to run on")?;
@@ -80,12 +78,9 @@ mod tests {
 
     #[test]
     fn lists_of_cores_are_read() {
-        for (text, expected) in [
-            ("0\n", &[0][..]),
-            ("0-2,8\n", &[0, 1, 2, 8][..]),
-            ("3,7", &[3, 7][..]),
-            ("", &[][..]),
-        ] {
+        for (text, expected) in
+            [("0\n", &[0][..]), ("0-2,8\n", &[0, 1, 2, 8][..]), ("3,7", &[3, 7][..]), ("", &[][..])]
+        {
             assert_eq!(parse_list(text), expected, "{text:?}");
         }
     }

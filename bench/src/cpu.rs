@@ -40,8 +40,7 @@ impl Series {
     }
 
     fn add(&mut self, sample: &Sample) {
-        self.micros
-            .push(sample.micros_per_request().unwrap_or(f64::NAN));
+        self.micros.push(sample.micros_per_request().unwrap_or(f64::NAN));
         self.rates.push(sample.rate());
         self.server_busy.push(sample.server_busy());
         self.load_busy.push(sample.load_busy());
@@ -69,17 +68,12 @@ pub(crate) struct Costs {
 
 impl Costs {
     pub(crate) fn of(&self, brand: Brand, kind: Kind) -> Option<&Series> {
-        self.series
-            .iter()
-            .find(|series| series.brand == brand && series.kind == kind)
+        self.series.iter().find(|series| series.brand == brand && series.kind == kind)
     }
 
     /// What one costs in units of the other, each round by itself.
     pub(crate) fn ratios(&self, one: (Brand, Kind), other: (Brand, Kind)) -> Vec<f64> {
-        let micros = |(brand, kind)| {
-            self.of(brand, kind)
-                .map_or(&[][..], |series| &series.micros)
-        };
+        let micros = |(brand, kind)| self.of(brand, kind).map_or(&[][..], |series| &series.micros);
         ratios(micros(one), micros(other))
     }
 }
@@ -90,10 +84,8 @@ pub(crate) fn measure(
     effort: &mut Effort,
     mistakes: &mut Mistakes,
 ) -> Result<Costs, Fault> {
-    let mut series = vec![
-        Series::new(Brand::Floor, Kind::Get),
-        Series::new(Brand::Nginx, Kind::Get),
-    ];
+    let mut series =
+        vec![Series::new(Brand::Floor, Kind::Get), Series::new(Brand::Nginx, Kind::Get)];
     if programs.imds.is_some() {
         series.extend(Kind::ALL.map(|kind| Series::new(Brand::Imds, kind)));
     }
@@ -108,9 +100,7 @@ pub(crate) fn measure(
             let Some(server) = servers.iter().find(|server| server.brand == series.brand) else {
                 continue;
             };
-            let pace = Pace::Closed {
-                connections: CONNECTIONS,
-            };
+            let pace = Pace::Closed { connections: CONNECTIONS };
             let sample = effort.calmly(server, series.kind, pace, effort.cost_time, mistakes)?;
             series.add(&sample);
         }
@@ -132,17 +122,9 @@ pub(crate) fn start_all(
     let mut servers = Vec::new();
     for brand in brands {
         let server = programs.start(brand)?;
-        let pace = Pace::Closed {
-            connections: CONNECTIONS,
-        };
+        let pace = Pace::Closed { connections: CONNECTIONS };
         let request = server.request(Kind::Get)?;
-        let sample = Sample::take(
-            Some(server.pid()),
-            server.address()?,
-            &request,
-            pace,
-            warm_up,
-        )?;
+        let sample = Sample::take(Some(server.pid()), server.address()?, &request, pace, warm_up)?;
         mistakes.absorb(brand.name(), sample.outcome.wrong);
         servers.push(server);
     }

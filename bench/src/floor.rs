@@ -46,12 +46,8 @@ pub(crate) fn serve(args: &FloorArgs) -> Result<ExitCode, Fault> {
     // The floor goes when its runner goes, however that ends.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let listener = net::socket_with(
-        AddressFamily::INET,
-        SocketType::STREAM,
-        flags,
-        Some(ipproto::TCP),
-    )?;
+    let listener =
+        net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     sockopt::set_socket_reuseaddr(&listener, true)?;
     sockopt::set_socket_reuseport(&listener, true)?;
     net::bind(&listener, &args.listen)?;
@@ -76,11 +72,7 @@ impl Floor {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let key = epoll::EventData::new_u64(key_of(&listener));
         epoll::add(&epoll, &listener, key, epoll::EventFlags::IN)?;
-        Ok(Self {
-            epoll,
-            listener,
-            connections: Vec::new(),
-        })
+        Ok(Self { epoll, listener, connections: Vec::new() })
     }
 
     fn go_on(mut self) -> Result<std::convert::Infallible, Errno> {
@@ -124,17 +116,12 @@ impl Floor {
 
     /// Reads once, writes the answer and closes.
     fn answer(&mut self, key: u64) {
-        let place = usize::try_from(key)
-            .ok()
-            .and_then(|index| self.connections.get_mut(index));
+        let place = usize::try_from(key).ok().and_then(|index| self.connections.get_mut(index));
         let Some(connection) = place.and_then(Option::take) else {
             return;
         };
         let mut request = [0; REQUEST_BYTES_MAX];
-        if matches!(
-            net::recv(&connection, &mut request, RecvFlags::empty()),
-            Ok((1.., _))
-        ) {
+        if matches!(net::recv(&connection, &mut request, RecvFlags::empty()), Ok((1.., _))) {
             // A caller that is gone already gets nothing, and closing is all that is left to do.
             let _ = net::send(&connection, ANSWER, SendFlags::NOSIGNAL);
         }
@@ -152,14 +139,7 @@ mod tests {
     #[test]
     fn the_constant_is_a_complete_answer() {
         let answer = crate::answer::parse(ANSWER).unwrap();
-        assert_eq!(
-            (answer.status, answer.body),
-            (200, &b"i-1234567890abcdef0"[..])
-        );
-        assert!(
-            (250..=350).contains(&ANSWER.len()),
-            "{} bytes",
-            ANSWER.len()
-        );
+        assert_eq!((answer.status, answer.body), (200, &b"i-1234567890abcdef0"[..]));
+        assert!((250..=350).contains(&ANSWER.len()), "{} bytes", ANSWER.len());
     }
 }

@@ -69,9 +69,7 @@ pub(crate) fn ticks(pid: u32) -> Result<Duration, Fault> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         ticks += ticks_of(&stat).ok_or("unreadable /proc/PID/stat")?;
     }
-    Ok(Duration::from_millis(
-        ticks * 1000 / rustix::param::clock_ticks_per_second(),
-    ))
+    Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
 }
 
 /// Memory of `pid` and its children that is in RAM, shared pages included, in bytes.
@@ -98,11 +96,7 @@ pub(crate) fn family(pid: u32) -> Result<Vec<u32>, Fault> {
     let mut pids = vec![pid];
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         if let Ok(children) = fs::read_to_string(task?.path().join("children")) {
-            pids.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|pid| pid.parse::<u32>().ok()),
-            );
+            pids.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
         }
     }
     Ok(pids)
@@ -118,14 +112,8 @@ fn ticks_of(stat: &str) -> Option<u64> {
 }
 
 fn resident(smaps_rollup: &str) -> Option<u64> {
-    let line = smaps_rollup
-        .lines()
-        .find_map(|line| line.strip_prefix("Rss:"))?;
-    line.trim()
-        .strip_suffix(" kB")?
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    let line = smaps_rollup.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -140,19 +128,13 @@ mod tests {
         assert_eq!(CpuTime::parse("7"), None);
         let stat = "17 (a) b) S 1 17 17 0 -1 4194304 99 0 0 0 250 50 0 0 20 0 1 0 5 0 0";
         assert_eq!(ticks_of(stat), Some(300));
-        assert_eq!(
-            resident("5-7 ---p [rollup]\nRss:   1234 kB\nPss: 7 kB\n"),
-            Some(1234 * 1024)
-        );
+        assert_eq!(resident("5-7 ---p [rollup]\nRss:   1234 kB\nPss: 7 kB\n"), Some(1234 * 1024));
     }
 
     #[test]
     fn this_process_has_figures() {
         let pid = std::process::id();
-        let (own, all) = (
-            CpuTime::of_this_thread().unwrap(),
-            CpuTime::of_process(pid).unwrap(),
-        );
+        let (own, all) = (CpuTime::of_this_thread().unwrap(), CpuTime::of_process(pid).unwrap());
         assert!(all.used >= own.used);
         assert!(resident_bytes(pid).unwrap() > 0);
         assert!(open_files(pid).unwrap() > 2);

@@ -44,10 +44,7 @@ impl Latencies {
     /// The p99 of imds in units of nginx's, each at half of its own saturating rate.
     pub(crate) fn p99_ratios(&self) -> Vec<f64> {
         let p99 = |brand| {
-            let series = self
-                .series
-                .iter()
-                .find(|series| series.brand == brand && series.own_rate);
+            let series = self.series.iter().find(|series| series.brand == brand && series.own_rate);
             series.map_or(&[][..], |series| &series.p99)
         };
         ratios(p99(Brand::Imds), p99(Brand::Nginx))
@@ -67,23 +64,13 @@ pub(crate) fn measure(
             series.push(Series::new(brand, rate / 2.0, true));
         }
     }
-    if let Some(common) = series
-        .iter()
-        .map(|series| series.rate)
-        .min_by(f64::total_cmp)
-    {
-        let others: Vec<Series> = series
-            .iter()
-            .map(|series| Series::new(series.brand, common, false))
-            .collect();
+    if let Some(common) = series.iter().map(|series| series.rate).min_by(f64::total_cmp) {
+        let others: Vec<Series> =
+            series.iter().map(|series| Series::new(series.brand, common, false)).collect();
         series.extend(others);
     }
     for round in 0..effort.latency_rounds {
-        eprint!(
-            "\rlatency: round {} of {} ",
-            round + 1,
-            effort.latency_rounds
-        );
+        eprint!("\rlatency: round {} of {} ", round + 1, effort.latency_rounds);
         let servers = cpu::start_all(programs, effort.warm_up, mistakes)?;
         let count = series.len();
         for turn in 0..count {
@@ -109,14 +96,7 @@ pub(crate) fn measure(
 
 impl Series {
     fn new(brand: Brand, rate: f64, own_rate: bool) -> Self {
-        Self {
-            brand,
-            rate,
-            own_rate,
-            p50: Vec::new(),
-            p99: Vec::new(),
-            times: Vec::new(),
-        }
+        Self { brand, rate, own_rate, p50: Vec::new(), p99: Vec::new(), times: Vec::new() }
     }
 
     /// The p99 of all rounds together, in microseconds.

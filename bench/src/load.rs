@@ -174,12 +174,8 @@ impl Load<'_> {
 
     fn connect(&self, place: usize, due: Instant) -> Result<Flight, Errno> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let connection = net::socket_with(
-            AddressFamily::INET,
-            SocketType::STREAM,
-            flags,
-            Some(ipproto::TCP),
-        )?;
+        let connection =
+            net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
         match net::connect(&connection, &self.to) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(errno),
@@ -192,11 +188,7 @@ impl Load<'_> {
         }
         let key = epoll::EventData::new_u64(place as u64);
         epoll::add(&self.epoll, &connection, key, interest)?;
-        Ok(Flight {
-            connection,
-            due,
-            sent,
-        })
+        Ok(Flight { connection, due, sent })
     }
 
     /// Takes what has happened, waiting at most `patience` for something to happen.
@@ -234,11 +226,7 @@ impl Load<'_> {
         } else if !flight.sent {
             let key = epoll::EventData::new_u64(place as u64);
             let sent = send(&flight.connection, &self.request.bytes).and_then(|sent| {
-                let interest = if sent {
-                    Flags::RDHUP
-                } else {
-                    Flags::RDHUP | Flags::OUT
-                };
+                let interest = if sent { Flags::RDHUP } else { Flags::RDHUP | Flags::OUT };
                 epoll::modify(&self.epoll, &flight.connection, key, interest)?;
                 Ok(sent)
             });
@@ -261,10 +249,7 @@ impl Load<'_> {
         }
         let answer = answer::parse(bytes).map_err(|broken| broken.to_string())?;
         if answer.status != self.request.status {
-            return Err(format!(
-                "status {} came, not {}",
-                answer.status, self.request.status
-            ));
+            return Err(format!("status {} came, not {}", answer.status, self.request.status));
         }
         if answer.status == 200 && answer.body.is_empty() {
             return Err("the body is empty".to_owned());
@@ -287,9 +272,7 @@ impl Load<'_> {
     fn give_up(&mut self) {
         for place in 0..self.flights.len() {
             if self.flights.get_mut(place).and_then(Option::take).is_some() {
-                self.fail(place, || {
-                    format!("no answer within {} s", SILENCE_MAX.as_secs())
-                });
+                self.fail(place, || format!("no answer within {} s", SILENCE_MAX.as_secs()));
             }
         }
     }
@@ -326,12 +309,8 @@ pub(crate) fn command(args: &LoadArgs) -> Result<ExitCode, Fault> {
         Request::new(args.request, &token)
     };
     let pace = match args.rate {
-        Some(rate) => Pace::Open {
-            distance: Duration::try_from_secs_f64(1.0 / rate)?,
-        },
-        None => Pace::Closed {
-            connections: args.connections,
-        },
+        Some(rate) => Pace::Open { distance: Duration::try_from_secs_f64(1.0 / rate)? },
+        None => Pace::Closed { connections: args.connections },
     };
     let time = Duration::try_from_secs_f64(args.seconds)?;
     let sample = Sample::take(args.pid, args.to, &request, pace, time)?;

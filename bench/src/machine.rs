@@ -12,20 +12,14 @@ use crate::table::Table;
 pub(crate) fn describe(cores: Cores, nginx: &str) -> Table {
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let system = rustix::system::uname();
-    let kernel = format!(
-        "{} {}",
-        system.sysname().to_string_lossy(),
-        system.release().to_string_lossy()
-    );
+    let kernel =
+        format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy());
     let mut table = Table::new(["", ""]);
     for (name, value) in [
         ("processor", processor()),
         ("memory", memory_of(&memory).unwrap_or_else(unknown)),
         ("kernel", kernel),
-        (
-            "servers on core, load on core",
-            format!("{}, {}", cores.server, cores.load),
-        ),
+        ("servers on core, load on core", format!("{}, {}", cores.server, cores.load)),
         ("nginx", nginx.to_owned()),
         ("commit", commit().unwrap_or_else(unknown)),
         ("day", today()),
@@ -46,28 +40,16 @@ fn processor() -> String {
         let (name, value) = line.split_once(':')?;
         (name.trim() == "model name").then(|| value.trim().to_owned())
     });
-    let cores = cpuinfo
-        .lines()
-        .filter(|line| line.starts_with("processor"))
-        .count();
+    let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
     let hypervisor = cpuinfo
         .lines()
         .any(|line| line.starts_with("flags") && line.split(' ').any(|flag| flag == "hypervisor"));
-    let place = if hypervisor {
-        ", in a virtual machine"
-    } else {
-        ""
-    };
-    format!(
-        "{}, {cores} cores{place}",
-        model.unwrap_or_else(|| env::consts::ARCH.to_owned())
-    )
+    let place = if hypervisor { ", in a virtual machine" } else { "" };
+    format!("{}, {cores} cores{place}", model.unwrap_or_else(|| env::consts::ARCH.to_owned()))
 }
 
 fn memory_of(meminfo: &str) -> Option<String> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(format!("{} GiB", (kib + (1 << 19)) >> 20))
 }
@@ -76,18 +58,11 @@ fn memory_of(meminfo: &str) -> Option<String> {
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    Some(if changed.is_empty() {
-        commit
-    } else {
-        format!("{commit}, with local changes")
-    })
+    Some(if changed.is_empty() { commit } else { format!("{commit}, with local changes") })
 }
 
 /// The command, without the places where this machine keeps its programs.
@@ -108,9 +83,7 @@ fn command() -> String {
 }
 
 fn today() -> String {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (year, month, day) = date(since.as_secs() / 86_400);
     format!("{year:04}-{month:02}-{day:02} (UTC)")
 }
@@ -129,11 +102,7 @@ fn date(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = days / DAYS_IN_400_YEARS * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }
@@ -160,9 +129,6 @@ mod tests {
 
     #[test]
     fn memory_is_rounded_to_gib() {
-        assert_eq!(
-            memory_of("MemTotal:       24683520 kB\n").as_deref(),
-            Some("24 GiB")
-        );
+        assert_eq!(memory_of("MemTotal:       24683520 kB\n").as_deref(), Some("24 GiB"));
     }
 }

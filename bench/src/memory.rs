@@ -54,11 +54,7 @@ pub(crate) fn measure(programs: &Programs, brand: Brand) -> Result<Footprint, Fa
         .into());
     }
     let added = number(after.saturating_sub(before));
-    Ok(Footprint {
-        brand,
-        idle: number(idle),
-        per_connection: added / f64::from(CONNECTIONS),
-    })
+    Ok(Footprint { brand, idle: number(idle), per_connection: added / f64::from(CONNECTIONS) })
 }
 
 /// Opens the connections, sends half a request on each, and waits until all are accepted.
@@ -74,10 +70,7 @@ fn open_idle(server: &Server) -> Result<Vec<OwnedFd>, Fault> {
             return Err(format!("{name} did not accept {CONNECTIONS} idle connections").into());
         }
         // Looks again once something happens on a connection, or a little later.
-        let soon = Timespec {
-            tv_sec: 0,
-            tv_nsec: 5_000_000,
-        };
+        let soon = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
         poll(&mut [], Some(&soon))?;
     }
     Ok(connections)
@@ -85,12 +78,8 @@ fn open_idle(server: &Server) -> Result<Vec<OwnedFd>, Fault> {
 
 fn half_ask(to: SocketAddrV4, number: u16) -> Result<OwnedFd, Fault> {
     let flags = SocketFlags::CLOEXEC;
-    let connection = net::socket_with(
-        AddressFamily::INET,
-        SocketType::STREAM,
-        flags,
-        Some(ipproto::TCP),
-    )?;
+    let connection =
+        net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     // The first few addresses are left to others.
     let source = Ipv4Addr::new(127, 0, 1, u8::try_from(number % u16::from(SOURCES))? + 1);
     sockopt::set_socket_reuseaddr(&connection, true)?;
@@ -102,15 +91,7 @@ fn half_ask(to: SocketAddrV4, number: u16) -> Result<OwnedFd, Fault> {
 
 /// How many of the connections have something to read, which can only be their end.
 fn closed_by_server(connections: &[OwnedFd]) -> Result<usize, Fault> {
-    let mut watched: Vec<PollFd<'_>> = connections
-        .iter()
-        .map(|connection| PollFd::new(connection, PollFlags::IN))
-        .collect();
-    Ok(poll(
-        &mut watched,
-        Some(&Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        }),
-    )?)
+    let mut watched: Vec<PollFd<'_>> =
+        connections.iter().map(|connection| PollFd::new(connection, PollFlags::IN)).collect();
+    Ok(poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?)
 }

@@ -39,11 +39,7 @@ pub(crate) fn render(findings: &Findings, cores: Cores, nginx: &str) -> String {
             .to_owned(),
         machine::describe(cores, nginx).to_string(),
         format!("## Bars\n\n{}\n{NOT_HERE}", bars::table(findings)),
-        format!(
-            "## CPU time per request\n\n{}\n{}",
-            costs(&findings.costs),
-            costs_note(findings)
-        ),
+        format!("## CPU time per request\n\n{}\n{}", costs(&findings.costs), costs_note(findings)),
         format!(
             "## Latency\n\n{}\n{}",
             latencies(&findings.latencies),
@@ -53,10 +49,7 @@ pub(crate) fn render(findings: &Findings, cores: Cores, nginx: &str) -> String {
         starts(findings),
         answers(&findings.mistakes),
     ];
-    let sections: Vec<String> = sections
-        .into_iter()
-        .filter(|text| !text.is_empty())
-        .collect();
+    let sections: Vec<String> = sections.into_iter().filter(|text| !text.is_empty()).collect();
     sections.join("\n")
 }
 
@@ -115,20 +108,10 @@ fn costs_note(findings: &Findings) -> String {
 }
 
 fn latencies(latencies: &Latencies) -> Table {
-    let mut table = Table::new([
-        "server",
-        "requests/s",
-        "rate",
-        "p50 µs",
-        "p99 µs",
-        "p99 µs of all rounds",
-    ]);
+    let mut table =
+        Table::new(["server", "requests/s", "rate", "p50 µs", "p99 µs", "p99 µs of all rounds"]);
     for series in &latencies.series {
-        let rate = if series.own_rate {
-            "half of its own saturating rate"
-        } else {
-            "common"
-        };
+        let rate = if series.own_rate { "half of its own saturating rate" } else { "common" };
         table.row([
             series.brand.name().to_owned(),
             figure(Some(series.rate), 0),
@@ -156,20 +139,13 @@ fn footprints(findings: &Findings) -> Table {
     let mut table = Table::new(["server", "idle, MiB", "per idle connection, KiB"]);
     for brand in [Brand::Nginx, Brand::Imds] {
         let of = |figure: fn(&Footprint) -> f64| -> Vec<f64> {
-            let ours = findings
-                .footprints
-                .iter()
-                .filter(|footprint| footprint.brand == brand);
+            let ours = findings.footprints.iter().filter(|footprint| footprint.brand == brand);
             ours.map(figure).collect()
         };
         let idle = of(|footprint| footprint.idle / MIB);
         if !idle.is_empty() {
             let connection = of(|footprint| footprint.per_connection / KIB);
-            table.row([
-                brand.name().to_owned(),
-                spread(&idle, 1),
-                spread(&connection, 2),
-            ]);
+            table.row([brand.name().to_owned(), spread(&idle, 1), spread(&connection, 2)]);
         }
     }
     table
@@ -211,10 +187,7 @@ fn starts(findings: &Findings) -> String {
 fn answers(mistakes: &Mistakes) -> String {
     match &mistakes.first {
         None => "Every answer was checked for its status and its length; none was wrong.\n".into(),
-        Some(first) => format!(
-            "**{} answers were wrong.** The first: {first}.\n",
-            mistakes.count
-        ),
+        Some(first) => format!("**{} answers were wrong.** The first: {first}.\n", mistakes.count),
     }
 }
 

@@ -18,13 +18,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Get,
-        Self::Put,
-        Self::Tokenless,
-        Self::Forwarded,
-        Self::Unknown,
-    ];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Get, Self::Put, Self::Tokenless, Self::Forwarded, Self::Unknown];
 
     /// What the tables call it.
     pub(crate) fn title(self) -> &'static str {
@@ -92,18 +87,12 @@ impl Request {
             text.push_str("X-Forwarded-For: 192.0.2.1\r\n");
         }
         text.push_str("\r\n");
-        Self {
-            bytes: text.into_bytes(),
-            status: kind.status(),
-        }
+        Self { bytes: text.into_bytes(), status: kind.status() }
     }
 
     /// The same request to a server that answers everything with one 200.
     pub(crate) fn of_constant(kind: Kind) -> Self {
-        Self {
-            status: 200,
-            ..Self::new(kind, ANY_TOKEN)
-        }
+        Self { status: 200, ..Self::new(kind, ANY_TOKEN) }
     }
 }
 

@@ -103,11 +103,7 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
     cores::pin_this_thread(cores.load)?;
     let programs = Programs::new(args, cores);
     let nginx = programs.nginx_version()?;
-    let mut effort = if args.quick {
-        Effort::quick(cores)
-    } else {
-        Effort::full(cores)
-    };
+    let mut effort = if args.quick { Effort::quick(cores) } else { Effort::full(cores) };
     let mut mistakes = Mistakes::default();
 
     let costs = cpu::measure(&programs, &mut effort, &mut mistakes)?;
@@ -122,15 +118,7 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
         }
     }
 
-    let findings = Findings {
-        costs,
-        latencies,
-        footprints,
-        starts,
-        fleet,
-        effort,
-        mistakes,
-    };
+    let findings = Findings { costs, latencies, footprints, starts, fleet, effort, mistakes };
     let report = report::render(&findings, cores, &nginx);
     print!("{report}");
     if let Some(file) = &args.save {
@@ -143,7 +131,5 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
 }
 
 fn footprints(programs: &Programs, brand: Brand) -> Result<Vec<Footprint>, Fault> {
-    (0..FOOTPRINTS)
-        .map(|_| memory::measure(programs, brand))
-        .collect()
+    (0..FOOTPRINTS).map(|_| memory::measure(programs, brand)).collect()
 }

@@ -41,15 +41,8 @@ impl Sample {
         let outcome = load::put(to, request, pace, time)?;
         let load = CpuTime::of_this_thread()?.since(load_before);
         let after = pid.map(account).transpose()?;
-        let server = before
-            .zip(after)
-            .map(|(before, after)| after.since(before))
-            .transpose()?;
-        Ok(Self {
-            outcome,
-            server,
-            load,
-        })
+        let server = before.zip(after).map(|(before, after)| after.since(before)).transpose()?;
+        Ok(Self { outcome, server, load })
     }
 
     /// CPU time of the server per request, in microseconds.
@@ -131,10 +124,7 @@ impl Account {
 }
 
 fn account(pid: u32) -> Result<Account, Fault> {
-    Ok(Account {
-        exact: CpuTime::of_process(pid)?,
-        coarse: kernel::ticks(pid)?,
-    })
+    Ok(Account { exact: CpuTime::of_process(pid)?, coarse: kernel::ticks(pid)? })
 }
 
 #[cfg(test)]
@@ -144,24 +134,14 @@ mod tests {
     fn account(exact: u64, coarse: u64) -> Account {
         let used = Duration::from_millis(exact);
         Account {
-            exact: CpuTime {
-                used,
-                waited: Duration::ZERO,
-            },
+            exact: CpuTime { used, waited: Duration::ZERO },
             coarse: Duration::from_millis(coarse),
         }
     }
 
     #[test]
     fn time_of_ended_threads_is_missed() {
-        assert_eq!(
-            account(612, 600)
-                .since(account(5, 0))
-                .unwrap()
-                .used
-                .as_millis(),
-            607
-        );
+        assert_eq!(account(612, 600).since(account(5, 0)).unwrap().used.as_millis(), 607);
         assert!(account(300, 600).since(account(5, 0)).is_err());
     }
 
@@ -173,14 +153,8 @@ mod tests {
                 elapsed: Duration::from_millis(100),
                 ..Outcome::default()
             },
-            server: Some(CpuTime {
-                used: Duration::from_millis(25),
-                ..CpuTime::default()
-            }),
-            load: CpuTime {
-                waited: Duration::from_millis(9),
-                ..CpuTime::default()
-            },
+            server: Some(CpuTime { used: Duration::from_millis(25), ..CpuTime::default() }),
+            load: CpuTime { waited: Duration::from_millis(9), ..CpuTime::default() },
         };
         assert_eq!(sample.micros_per_request(), Some(25.0));
         assert!((sample.server_busy() - 0.25).abs() < 1e-9);

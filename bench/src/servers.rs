@@ -26,10 +26,7 @@ use crate::{Fault, client, kernel};
 const START_MAX: Duration = Duration::from_mins(1);
 
 /// LIMIT: how long a server may take to stop before it is killed.
-const STOP_MAX: Timespec = Timespec {
-    tv_sec: 10,
-    tv_nsec: 0,
-};
+const STOP_MAX: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// LIMIT: lines of a server's log that are kept to explain why it did not start.
 const LOG_LINES_MAX: usize = 10;
@@ -84,12 +81,7 @@ impl Programs {
         } else {
             args.nginx.clone()
         };
-        Self {
-            imds: args.imds.clone(),
-            imds_args: args.imds_args.clone(),
-            nginx,
-            cores,
-        }
+        Self { imds: args.imds.clone(), imds_args: args.imds_args.clone(), nginx, cores }
     }
 
     /// Starts a server with an empty state.
@@ -106,17 +98,9 @@ impl Programs {
                 // Free now; nothing else here takes ports between this line and nginx's start.
                 let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
                 let file = dir.path().join("nginx.conf");
-                fs::write(
-                    &file,
-                    nginx_settings(dir.path(), port, &self.nginx_lacks()?),
-                )?;
+                fs::write(&file, nginx_settings(dir.path(), port, &self.nginx_lacks()?))?;
                 let mut command = Command::new(&self.nginx);
-                command
-                    .arg("-c")
-                    .arg(file)
-                    .arg("-p")
-                    .arg(dir.path())
-                    .args(["-e", "stderr"]);
+                command.arg("-c").arg(file).arg("-p").arg(dir.path()).args(["-e", "stderr"]);
                 self.spawn(brand, command, port)
             }
         }?;
@@ -129,19 +113,14 @@ impl Programs {
         let imds = self.imds.as_ref().ok_or("no imds was given")?;
         let mut command = Command::new(imds);
         command.args(["serve", "--workers", "1", "--listen", "127.0.0.1:0"]);
-        command
-            .args(["--manage", "127.0.0.1:0", "--data-dir"])
-            .arg(dir);
+        command.args(["--manage", "127.0.0.1:0", "--data-dir"]).arg(dir);
         command.args(IMDS_LIMITS).args(more).args(&self.imds_args);
         self.spawn(Brand::Imds, command, 0)
     }
 
     /// Spawns on the servers' core and waits for the line that says it is ready.
     fn spawn(&self, brand: Brand, mut command: Command, port: u16) -> Result<Server, Fault> {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // The child inherits the core of the thread that spawns it.
         cores::pin_this_thread(self.cores.server)?;
         let spawned = command.spawn();
@@ -154,13 +133,7 @@ impl Programs {
             let log = log.clone();
             thread::spawn(move || log.follow(stderr, brand, port, &sender));
         }
-        let mut server = Server {
-            brand,
-            child,
-            log,
-            address: None,
-            dir: None,
-        };
+        let mut server = Server { brand, child, log, address: None, dir: None };
         server.await_ready(&ready)?;
         Ok(server)
     }
@@ -168,9 +141,7 @@ impl Programs {
     /// What nginx calls itself.
     pub(crate) fn nginx_version(&self) -> Result<String, Fault> {
         let built = self.nginx_built()?;
-        let version = built
-            .lines()
-            .find_map(|line| line.strip_prefix("nginx version: "));
+        let version = built.lines().find_map(|line| line.strip_prefix("nginx version: "));
         Ok(version.unwrap_or("of unknown version").to_owned())
     }
 
@@ -191,12 +162,8 @@ impl Programs {
 }
 
 /// All load comes from one address here, which the ordinary limits may forbid.
-const IMDS_LIMITS: [&str; 4] = [
-    "--max-connections",
-    "8192",
-    "--max-connections-per-source",
-    "4096",
-];
+const IMDS_LIMITS: [&str; 4] =
+    ["--max-connections", "8192", "--max-connections-per-source", "4096"];
 
 /// The modules of nginx that make a directory at start.
 const NGINX_TEMP: [&str; 4] = ["fastcgi", "proxy", "scgi", "uwsgi"];
@@ -259,10 +226,7 @@ impl Server {
     fn await_ready(&mut self, ready: &Receiver<SocketAddrV4>) -> Result<(), Fault> {
         self.address = Some(ready.recv_timeout(START_MAX).map_err(|_| {
             let log = self.log.lines().join("\n  ");
-            format!(
-                "{} did not become ready; it said:\n  {log}",
-                self.brand.name()
-            )
+            format!("{} did not become ready; it said:\n  {log}", self.brand.name())
         })?);
         Ok(())
     }
@@ -317,9 +281,7 @@ impl Log {
     }
 
     fn lines(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .map_or_else(|_| Vec::new(), |lines| lines.iter().cloned().collect())
+        self.0.lock().map_or_else(|_| Vec::new(), |lines| lines.iter().cloned().collect())
     }
 }
 
@@ -364,16 +326,8 @@ mod tests {
                 at(8),
             ),
             (Brand::Imds, "imds: this is the first start", None),
-            (
-                Brand::Nginx,
-                "2025/01/01 [notice] 5#5: start worker process 6",
-                at(3),
-            ),
-            (
-                Brand::Nginx,
-                "2025/01/01 [notice] 5#5: start worker processes",
-                None,
-            ),
+            (Brand::Nginx, "2025/01/01 [notice] 5#5: start worker process 6", at(3)),
+            (Brand::Nginx, "2025/01/01 [notice] 5#5: start worker processes", None),
         ] {
             assert_eq!(brand.ready(line, 3), expected, "{line:?}");
         }

@@ -46,11 +46,7 @@ fn starts(programs: &Programs, dir: &Path, more: &[OsString]) -> Result<Starts, 
         warm.push(millis(time));
         resident = bytes;
     }
-    Ok(Starts {
-        first,
-        warm,
-        resident: number(resident),
-    })
+    Ok(Starts { first, warm, resident: number(resident) })
 }
 
 /// Starts, gets a token and a leaf with it, and stops.

@@ -89,12 +89,9 @@ mod tests {
     #[test]
     fn the_interval_of_the_median_narrows_with_the_number_of_values() {
         let values = |count: u32| (1..=count).map(f64::from).rev().collect::<Vec<_>>();
-        for (count, expected) in [
-            (0, None),
-            (1, Some((1.0, 1.0))),
-            (3, Some((1.0, 3.0))),
-            (100, Some((41.0, 60.0))),
-        ] {
+        for (count, expected) in
+            [(0, None), (1, Some((1.0, 1.0))), (3, Some((1.0, 3.0))), (100, Some((41.0, 60.0)))]
+        {
             assert_eq!(interval(&values(count)), expected, "of {count}");
         }
     }
@@ -104,11 +101,7 @@ mod tests {
         let hundred: Vec<Duration> = (1..=100).map(Duration::from_micros).collect();
         for (per_mille, expected) in [(0, 1), (500, 50), (990, 99), (991, 100), (1000, 100)] {
             let expected = Some(Duration::from_micros(expected));
-            assert_eq!(
-                percentile(&hundred, per_mille),
-                expected,
-                "{per_mille} per mille"
-            );
+            assert_eq!(percentile(&hundred, per_mille), expected, "{per_mille} per mille");
         }
         let one = [Duration::from_micros(7)];
         assert_eq!(percentile(&one, 990), Some(one[0]));
@@ -118,11 +111,7 @@ mod tests {
     #[test]
     fn ratios_pair_the_rounds() {
         assert_eq!(ratios(&[2.0, 9.0], &[1.0, 3.0]), [2.0, 3.0]);
-        assert_eq!(
-            ratios(&[2.0, 9.0], &[0.0, 3.0]),
-            [3.0],
-            "a round without a base"
-        );
+        assert_eq!(ratios(&[2.0, 9.0], &[0.0, 3.0]), [3.0], "a round without a base");
         assert_eq!(ratios(&[2.0], &[]), [0.0; 0]);
     }
 
@@ -130,9 +119,6 @@ mod tests {
     fn the_median_of_ratios_is_not_the_ratio_of_medians() {
         let (values, bases) = ([10.0, 20.0, 90.0], [10.0, 10.0, 100.0]);
         assert_eq!(median(&ratios(&values, &bases)), Some(1.0));
-        assert_eq!(
-            median(&values).zip(median(&bases)).map(|(v, b)| v / b),
-            Some(2.0)
-        );
+        assert_eq!(median(&values).zip(median(&bases)).map(|(v, b)| v / b), Some(2.0));
     }
 }

@@ -22,10 +22,7 @@ impl fmt::Display for Table {
         let widths: Vec<usize> = (0..columns)
             .map(|column| {
                 let cells = self.0.iter().filter_map(|row| row.get(column));
-                cells
-                    .map(|cell| cell.chars().count())
-                    .max()
-                    .unwrap_or_default()
+                cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
             })
             .collect();
         for (number, row) in self.0.iter().enumerate() {

@@ -29,18 +29,12 @@ pub(crate) struct Case {
 impl Case {
     /// Whether the case moves the clock.
     pub(crate) fn moves_time(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|step| matches!(step.action, Action::Advance(_)))
+        self.steps.iter().any(|step| matches!(step.action, Action::Advance(_)))
     }
 
     /// Whether the case leaves the service other than it found it.
     pub(crate) fn needs_a_target_of_its_own(&self) -> bool {
-        self.moves_time()
-            || self
-                .steps
-                .iter()
-                .any(|step| matches!(step.action, Action::Change(_)))
+        self.moves_time() || self.steps.iter().any(|step| matches!(step.action, Action::Change(_)))
     }
 }
 

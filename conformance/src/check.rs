@@ -92,24 +92,13 @@ fn verify_signature(body: &[u8], document: &[u8], certificate: &str) -> Result<(
     let text = scratch.write("signature.b64", &[body, b"\n"].concat())?;
     let signature = openssl(&[&"base64", &"-d", &"-in", &text])?;
     if signature.len() != 128 {
-        return Err(format!(
-            "the signature has {} bytes and not 128",
-            signature.len()
-        ));
+        return Err(format!("the signature has {} bytes and not 128", signature.len()));
     }
     let signature = scratch.write("signature", &signature)?;
     let key = openssl(&[&"x509", &"-in", &certificate, &"-pubkey", &"-noout"])?;
     let key = scratch.write("key.pem", &key)?;
-    openssl(&[
-        &"dgst",
-        &"-sha256",
-        &"-verify",
-        &key,
-        &"-signature",
-        &signature,
-        &document,
-    ])
-    .map(drop)
+    openssl(&[&"dgst", &"-sha256", &"-verify", &key, &"-signature", &signature, &document])
+        .map(drop)
 }
 
 /// `openssl smime -verify -inform PEM -content DOCUMENT -certfile CERTIFICATE -noverify`, and the
@@ -156,17 +145,9 @@ fn check_shape(blob: Blob, body: &[u8]) -> Result<(), String> {
     let parsed = String::from_utf8_lossy(&parsed);
     let shape = shape::of(&parsed);
     let expected = shape::expected(blob);
-    match shape
-        .iter()
-        .zip(&expected)
-        .position(|(is, should)| is != should)
-    {
+    match shape.iter().zip(&expected).position(|(is, should)| is != should) {
         None if shape.len() == expected.len() => Ok(()),
-        None => Err(format!(
-            "the blob has {} elements and not {}",
-            shape.len(),
-            expected.len()
-        )),
+        None => Err(format!("the blob has {} elements and not {}", shape.len(), expected.len())),
         Some(at) => Err(format!(
             "element {at} of the blob is `{}` and not `{}`",
             shape.get(at).map_or("", String::as_str),
@@ -202,12 +183,7 @@ impl AsOsStr for PathBuf {
 /// Runs `openssl` and returns what it prints.
 fn openssl(arguments: &[Argument<'_>]) -> Result<Vec<u8>, String> {
     let arguments = arguments.iter().map(|argument| argument.as_os_str());
-    let command = arguments
-        .clone()
-        .next()
-        .unwrap_or_default()
-        .display()
-        .to_string();
+    let command = arguments.clone().next().unwrap_or_default().display().to_string();
     let output = Command::new("openssl")
         .args(arguments)
         .output()

@@ -32,9 +32,7 @@ pub(crate) fn crawl(mut fetch: impl FnMut(&str) -> Result<(u16, Vec<u8>), String
             }
         };
         if path.starts_with("/latest/") {
-            let twin = path
-                .strip_suffix('/')
-                .map_or_else(|| format!("{path}/"), str::to_owned);
+            let twin = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
             match fetch(&twin) {
                 Ok((200, _)) => {}
                 Ok((status, _)) => faults.push(format!("{path} is 200 and {twin} is {status}")),
@@ -112,31 +110,19 @@ mod tests {
             "/latest/meta-data/ami-id/",
             "/latest/meta-data",
         ] {
-            let faults = crawl(|path| {
-                if path == missing {
-                    Ok((404, Vec::new()))
-                } else {
-                    tree(path)
-                }
-            });
+            let faults =
+                crawl(|path| if path == missing { Ok((404, Vec::new())) } else { tree(path) });
             assert_eq!(faults.len(), 1, "{missing}: {faults:?}");
         }
     }
 
     #[test]
     fn listings_that_are_none_are_found() {
-        for (path, body) in [
-            ("/1.0/", "meta-data\n"),
-            ("/1.0/", ""),
-            ("/1.0/meta-data/", "ami-id\nami-id"),
-        ] {
-            let faults = crawl(|asked| {
-                if asked == path {
-                    Ok((200, body.into()))
-                } else {
-                    tree(asked)
-                }
-            });
+        for (path, body) in
+            [("/1.0/", "meta-data\n"), ("/1.0/", ""), ("/1.0/meta-data/", "ami-id\nami-id")]
+        {
+            let faults =
+                crawl(|asked| if asked == path { Ok((200, body.into())) } else { tree(asked) });
             assert_eq!(faults.len(), 1, "{path} {body:?}: {faults:?}");
         }
     }

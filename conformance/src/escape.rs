@@ -86,25 +86,14 @@ mod tests {
 
     #[test]
     fn escapes_stand_for_bytes() {
-        assert_eq!(
-            unquote(r#""a\r\n\t\x00\xff\\\"b""#).unwrap(),
-            b"a\r\n\t\x00\xff\\\"b"
-        );
+        assert_eq!(unquote(r#""a\r\n\t\x00\xff\\\"b""#).unwrap(), b"a\r\n\t\x00\xff\\\"b");
         assert_eq!(unquote(r#""<\{3 ab}>""#).unwrap(), b"<ababab>");
         assert_eq!(unquote(r#""""#).unwrap(), b"");
     }
 
     #[test]
     fn what_is_no_escape_is_refused() {
-        for bad in [
-            r"a",
-            r#""a"b""#,
-            r#""\q""#,
-            r#""\x1""#,
-            r#""\xgg""#,
-            r#""\{x a}""#,
-            r#""\""#,
-        ] {
+        for bad in [r"a", r#""a"b""#, r#""\q""#, r#""\x1""#, r#""\xgg""#, r#""\{x a}""#, r#""\""#] {
             assert!(unquote(bad).is_err(), "{bad}");
         }
     }

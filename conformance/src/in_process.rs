@@ -35,10 +35,7 @@ impl InProcess {
             // Whoever was first wins; the others' keys are forgotten.
             let _ = self.keys.set(Arc::new(keys));
         }
-        self.keys
-            .get()
-            .cloned()
-            .ok_or_else(|| "there are no keys".to_owned())
+        self.keys.get().cloned().ok_or_else(|| "there are no keys".to_owned())
     }
 }
 
@@ -137,10 +134,7 @@ impl Machine {
         let mut bytes = Vec::new();
         let mut desk = Desk::new(move || {
             let mut bytes = [0; NONCE_BYTES];
-            bytes
-                .iter_mut()
-                .zip(nonce.to_be_bytes())
-                .for_each(|(to, from)| *to = from);
+            bytes.iter_mut().zip(nonce.to_be_bytes()).for_each(|(to, from)| *to = from);
             bytes
         });
         let snapshot = self.store.snapshot();
@@ -149,10 +143,7 @@ impl Machine {
         for piece in pieces {
             let mut step = connection.receive(piece, &mut exchange, &mut bytes);
             if let Step::Sign { document, .. } = &step {
-                let signed = self
-                    .keys
-                    .sign(document.as_bytes(), self.now.as_seconds())
-                    .ok();
+                let signed = self.keys.sign(document.as_bytes(), self.now.as_seconds()).ok();
                 step = connection.resume(signed.as_ref(), &mut exchange, &mut bytes);
             }
             match step {
@@ -183,10 +174,7 @@ impl Target for Machine {
         let both = [&whole.bytes[..], &pieces.bytes].map(String::from_utf8_lossy);
         let [whole, pieces] = both;
         let bytes = format!("whole requests and those in pieces differ: {whole} and {pieces}");
-        Received {
-            bytes: bytes.into_bytes(),
-            end: End::Reset,
-        }
+        Received { bytes: bytes.into_bytes(), end: End::Reset }
     }
 
     fn advance(&mut self, by: Duration) -> Result<(), String> {
@@ -196,9 +184,7 @@ impl Target for Machine {
     }
 
     fn change(&mut self, instance: &Instance) -> Result<(), String> {
-        let request = native::Request::PutInstance {
-            instance: Box::new(instance.clone()),
-        };
+        let request = native::Request::PutInstance { instance: Box::new(instance.clone()) };
         native::handle(request, &self.store, &Nowhere, self.now)
             .map(drop)
             .map_err(|refusal| refusal.to_string())
@@ -206,9 +192,7 @@ impl Target for Machine {
 
     fn certificates(&self) -> Result<Vec<(String, String)>, String> {
         let named = self.keys.certificates();
-        Ok(named
-            .map(|(name, pem)| (name.to_owned(), pem.to_owned()))
-            .into())
+        Ok(named.map(|(name, pem)| (name.to_owned(), pem.to_owned())).into())
     }
 }
 

@@ -48,10 +48,7 @@ impl Ledger {
             }
             let stages = ["in process", "over the wire"];
             if let Some(only) = only.as_deref().filter(|only| !stages.contains(only)) {
-                return Err(format!(
-                    "{id}: `{only}` is no stage: use {}",
-                    stages.join(" or ")
-                ));
+                return Err(format!("{id}: `{only}` is no stage: use {}", stages.join(" or ")));
             }
             if !seen.insert(id) {
                 return Err(format!("the gap {id} is listed twice"));

@@ -115,9 +115,8 @@ impl Server {
                 command.env_remove(name);
             }
         }
-        let mut process = command
-            .spawn()
-            .map_err(|source| format!("{}: {source}", imds.display()))?;
+        let mut process =
+            command.spawn().map_err(|source| format!("{}: {source}", imds.display()))?;
         let ready = match process.stderr.take() {
             Some(stderr) => read_ready(stderr),
             None => Err("the server has no standard error".to_owned()),
@@ -139,13 +138,9 @@ impl Server {
         let trouble = |source: std::io::Error| format!("{}: {source}", socket.display());
         let mut stream = UnixStream::connect(&socket).map_err(trouble)?;
         stream.set_read_timeout(Some(ANSWER_MAX)).map_err(trouble)?;
-        stream
-            .write_all(format!("{question}\n").as_bytes())
-            .map_err(trouble)?;
+        stream.write_all(format!("{question}\n").as_bytes()).map_err(trouble)?;
         let mut line = String::new();
-        BufReader::new(stream)
-            .read_line(&mut line)
-            .map_err(trouble)?;
+        BufReader::new(stream).read_line(&mut line).map_err(trouble)?;
         let answer: Value =
             serde_json::from_str(&line).map_err(|source| format!("{line:?}: {source}"))?;
         match (answer.get("result"), answer.pointer("/error/message")) {
@@ -218,9 +213,7 @@ fn listeners(ready: &str) -> Result<[SocketAddr; 4], String> {
         [_, a, b, c, d] if a.is_ipv4() && b.is_ipv6() && c.is_ipv4() && d.is_ipv6() => {
             Ok([a, b, c, d])
         }
-        _ => Err(format!(
-            "{ready:?} does not name the five listeners asked for"
-        )),
+        _ => Err(format!("{ready:?} does not name the five listeners asked for")),
     }
 }
 
@@ -243,8 +236,7 @@ impl Target for Server {
     fn change(&mut self, instance: &Instance) -> Result<(), String> {
         // The addresses stay: the server matches attachments that ask for any port to those it has.
         let instance = attached(instance)?;
-        self.ask(&serde_json::json!({ "action": "put_instance", "instance": instance }))
-            .map(drop)
+        self.ask(&serde_json::json!({ "action": "put_instance", "instance": instance })).map(drop)
     }
 
     fn certificates(&self) -> Result<Vec<(String, String)>, String> {
@@ -273,10 +265,7 @@ impl Drop for Server {
 
 /// Sends and receives all bytes of one connection.
 fn exchange(address: SocketAddr, sent: &Sent) -> Received {
-    let mut received = Received {
-        bytes: Vec::new(),
-        end: End::Closed,
-    };
+    let mut received = Received { bytes: Vec::new(), end: End::Closed };
     let Ok(mut stream) = TcpStream::connect(address) else {
         return received;
     };

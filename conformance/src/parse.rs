@@ -51,10 +51,7 @@ pub(crate) fn cases(file: &str, text: &str, bodies: &Path) -> Result<Vec<Case>, 
         Ok(cases)
     };
     read().map_err(|(line, message): Wrong| CaseFault {
-        place: Place {
-            file: file.to_owned(),
-            line,
-        },
+        place: Place { file: file.to_owned(), line },
         message,
     })
 }
@@ -93,10 +90,7 @@ impl<'a> Block<'a> {
         for line in &self.below {
             match blocks.last_mut() {
                 Some(block) if line.indent > margin => block.below.push(*line),
-                _ => blocks.push(Block {
-                    head: *line,
-                    below: Vec::new(),
-                }),
+                _ => blocks.push(Block { head: *line, below: Vec::new() }),
             }
         }
         blocks
@@ -110,33 +104,17 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, Wrong> {
         let number = index + 1;
         // A comment starts the line or stands after two spaces.
         let line = match line.find('#') {
-            Some(at)
-                if line
-                    .get(..at)
-                    .is_some_and(|before| before.trim().is_empty()) =>
-            {
-                ""
-            }
-            _ => line
-                .find("  #")
-                .and_then(|at| line.get(..at))
-                .unwrap_or(line),
+            Some(at) if line.get(..at).is_some_and(|before| before.trim().is_empty()) => "",
+            _ => line.find("  #").and_then(|at| line.get(..at)).unwrap_or(line),
         };
         let text = line.trim();
         let indent = line.len() - line.trim_start().len();
-        let line = Line {
-            number,
-            indent,
-            text,
-        };
+        let line = Line { number, indent, text };
         if text.is_empty() {
             continue;
         }
         match (indent, blocks.last_mut()) {
-            (0, _) => blocks.push(Block {
-                head: line,
-                below: Vec::new(),
-            }),
+            (0, _) => blocks.push(Block { head: line, below: Vec::new() }),
             (_, Some(block)) => block.below.push(line),
             (_, None) => return Err((number, "the first line is indented".to_owned())),
         }
@@ -147,11 +125,7 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, Wrong> {
 /// Returns what follows `word` on the line, if it starts with it.
 fn keyword<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let rest = text.strip_prefix(word)?;
-    if rest.is_empty() || rest.starts_with(' ') {
-        Some(rest.trim())
-    } else {
-        None
-    }
+    if rest.is_empty() || rest.starts_with(' ') { Some(rest.trim()) } else { None }
 }
 
 /// The captures that the lines so far make.
@@ -203,19 +177,12 @@ impl<'a> Reader<'a> {
         let case = Case {
             id: id.to_owned(),
             title: title.trim().to_owned(),
-            place: Place {
-                file: file.to_owned(),
-                line,
-            },
+            place: Place { file: file.to_owned(), line },
             given: Vec::new(),
             profile: Profile::Nitro,
             steps: Vec::new(),
         };
-        Ok(Self {
-            case,
-            captures: Captures::default(),
-            bodies,
-        })
+        Ok(Self { case, captures: Captures::default(), bodies })
     }
 
     fn finish(self) -> Result<Case, Wrong> {
@@ -276,9 +243,7 @@ impl<'a> Reader<'a> {
             self.case.steps.push(step(Action::Advance(advance)));
             return Ok(());
         } else if let Some(patch) = keyword(text, "change") {
-            self.case
-                .steps
-                .push(step(Action::Change(read_patch(patch)?)));
+            self.case.steps.push(step(Action::Change(read_patch(patch)?)));
             return Ok(());
         } else {
             return Err(format!("`{text}` is not a line of the language"));
@@ -303,16 +268,12 @@ fn read_advance(text: &str, captures: &Captures) -> Result<Advance, String> {
         || format!("`{text}` is not a time: use `25 s`, `500 ms` or `until 300 s before $T`");
     let words: Vec<&str> = text.split(' ').collect();
     match *words {
-        [number, "s"] => number
-            .parse()
-            .map(Duration::from_secs)
-            .map(Advance::By)
-            .map_err(|_| wrong()),
-        [number, "ms"] => number
-            .parse()
-            .map(Duration::from_millis)
-            .map(Advance::By)
-            .map_err(|_| wrong()),
+        [number, "s"] => {
+            number.parse().map(Duration::from_secs).map(Advance::By).map_err(|_| wrong())
+        }
+        [number, "ms"] => {
+            number.parse().map(Duration::from_millis).map(Advance::By).map_err(|_| wrong())
+        }
         ["until", number, "s", "before", capture] => Ok(Advance::UntilBefore {
             seconds: number.parse().map_err(|_| wrong())?,
             capture: captures.used(capture)?,

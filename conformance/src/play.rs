@@ -47,12 +47,10 @@ pub(crate) fn play(
     for step in &case.steps {
         let moved = match &step.action {
             Action::Advance(advance) => player.advance(advance, target),
-            Action::Change(patch) => states
-                .patched(&player.instance, patch)
-                .and_then(|instance| {
-                    player.instance = instance;
-                    target.change(&player.instance)
-                }),
+            Action::Change(patch) => states.patched(&player.instance, patch).and_then(|instance| {
+                player.instance = instance;
+                target.change(&player.instance)
+            }),
             Action::Crawl(exchange) => {
                 player.crawl(step.line, exchange, target);
                 Ok(())
@@ -67,17 +65,9 @@ pub(crate) fn play(
             break;
         }
     }
-    let place = |line| Place {
-        line,
-        ..case.place.clone()
-    };
+    let place = |line| Place { line, ..case.place.clone() };
     let failures = player.faults.into_iter();
-    failures
-        .map(|(line, message)| Failure {
-            place: place(line),
-            message,
-        })
-        .collect()
+    failures.map(|(line, message)| Failure { place: place(line), message }).collect()
 }
 
 /// How far a case has come.
@@ -118,9 +108,7 @@ impl Player {
             match self.accept(&exchange.expected, &received, to_head) {
                 Ok(None) => {}
                 Ok(Some(answer)) => self.assert_all(exchange, &answer, target),
-                Err(faults) => self
-                    .faults
-                    .extend(faults.into_iter().map(|fault| (line, fault))),
+                Err(faults) => self.faults.extend(faults.into_iter().map(|fault| (line, fault))),
             }
             // One answer tells enough where a hundred are alike.
             if self.faults.len() > before {
@@ -144,10 +132,7 @@ impl Player {
                 return Err(vec!["the connection was left open".to_owned()]);
             }
             Expected::Closed => {
-                return Err(vec![format!(
-                    "answered with {}",
-                    shortened(&received.bytes)
-                )]);
+                return Err(vec![format!("answered with {}", shortened(&received.bytes))]);
             }
             Expected::Status { code, reason } => (*code, reason.as_deref()),
         };
@@ -166,15 +151,9 @@ impl Player {
         if answer.status != code || reason.is_some_and(|reason| reason != answer.reason) {
             let reason = reason.unwrap_or_default();
             let (status, phrase) = (answer.status, &answer.reason);
-            faults.push(format!(
-                "answered {status} {phrase}, expected {code} {reason}"
-            ));
+            faults.push(format!("answered {status} {phrase}, expected {code} {reason}"));
         }
-        if faults.is_empty() {
-            Ok(Some(answer))
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(Some(answer)) } else { Err(faults) }
     }
 
     fn assert_all(&mut self, exchange: &Exchange, answer: &Answer, target: &dyn Target) {
@@ -198,11 +177,9 @@ impl Player {
                 self.captures.insert(capture.clone(), value);
                 Ok(())
             }
-            Assertion::Is {
-                subject,
-                capture,
-                same,
-            } => self.compare(subject, answer, capture, *same),
+            Assertion::Is { subject, capture, same } => {
+                self.compare(subject, answer, capture, *same)
+            }
             Assertion::Absent(name) => {
                 let there = answer.has(name);
                 demand(!there, || format!("there is a header `{name}`"))
@@ -222,42 +199,25 @@ impl Player {
                 Ok(())
             }
             Assertion::Check { check, capture } => {
-                let captured = capture
-                    .as_ref()
-                    .map(|name| self.captured(name))
-                    .transpose()?;
+                let captured = capture.as_ref().map(|name| self.captured(name)).transpose()?;
                 check.run(body, captured, &target.certificates()?)
             }
             Assertion::Header { name, values } => {
                 let value = one_value(answer, name)?;
-                demand(
-                    values.is_empty() || values.iter().any(|v| v == value),
-                    || {
-                        format!(
-                            "`{name}` is `{value}`, expected `{}`",
-                            values.join("` or `")
-                        )
-                    },
-                )
+                demand(values.is_empty() || values.iter().any(|v| v == value), || {
+                    format!("`{name}` is `{value}`, expected `{}`", values.join("` or `"))
+                })
             }
             Assertion::Head(expected) => compare_heads(&answer.head, expected),
             Assertion::Later { later, earlier } => {
                 let (later, earlier) = (self.time(later)?, self.time(earlier)?);
-                demand(later > earlier, || {
-                    format!("{later} is not later than {earlier}")
-                })
+                demand(later > earlier, || format!("{later} is not later than {earlier}"))
             }
         }
     }
 
     fn crawl(&mut self, line: usize, exchange: &Exchange, target: &dyn Target) {
-        let Request::Http {
-            method,
-            version,
-            fields,
-            ..
-        } = &exchange.request
-        else {
+        let Request::Http { method, version, fields, .. } = &exchange.request else {
             return;
         };
         let head = match self.fields(fields, &exchange.manner) {
@@ -278,30 +238,19 @@ impl Player {
                 None => Ok((answer.status, answer.body)),
             }
         });
-        self.faults
-            .extend(faults.into_iter().map(|fault| (line, fault)));
+        self.faults.extend(faults.into_iter().map(|fault| (line, fault)));
     }
 
     /// Makes the bytes of a request.
     fn compose(&self, request: &Request, manner: &Manner) -> Result<Sent, String> {
         let bytes = match request {
             Request::Raw(bytes) => bytes.clone(),
-            Request::Http {
-                method,
-                target,
-                version,
-                fields,
-            } => {
+            Request::Http { method, target, version, fields } => {
                 let fields = self.fields(fields, manner)?;
                 format!("{method} {target} {version}\r\n{fields}\r\n").into_bytes()
             }
         };
-        Ok(Sent {
-            over: manner.over,
-            to: manner.to,
-            bytes,
-            sender: manner.sender,
-        })
+        Ok(Sent { over: manner.over, to: manner.to, bytes, sender: manner.sender })
     }
 
     /// Makes the header lines, with `Host` in front unless it is among them.
@@ -318,10 +267,7 @@ impl Player {
                     Some(capture) => (name.as_str(), self.text(capture)?),
                     None => (name.as_str(), value.clone()),
                 },
-                Field::Token {
-                    capture,
-                    changed_at,
-                } => {
+                Field::Token { capture, changed_at } => {
                     let token = self.text(capture)?;
                     let token = match changed_at {
                         Some(position) => changed(&token, *position)?,
@@ -348,9 +294,7 @@ impl Player {
     }
 
     fn time(&self, name: &str) -> Result<Timestamp, String> {
-        self.text(name)?
-            .parse()
-            .map_err(|source| format!("`${name}`: {source}"))
+        self.text(name)?.parse().map_err(|source| format!("`${name}`: {source}"))
     }
 
     fn subject<'a>(&'a self, subject: &'a Subject, answer: &'a Answer) -> Result<&'a [u8], String> {
@@ -376,9 +320,9 @@ impl Player {
         let found = self.subject(subject, answer)?;
         let captured = self.captured(capture)?;
         match same {
-            Sameness::Different => demand(found != captured, || {
-                format!("{what} is the same as `${capture}`")
-            }),
+            Sameness::Different => {
+                demand(found != captured, || format!("{what} is the same as `${capture}`"))
+            }
             Sameness::Same => demand(found == captured, || difference(&what, found, captured)),
         }
     }
@@ -390,9 +334,7 @@ fn repeat(manner: &Manner, send: impl Fn() -> Received + Sync) -> Vec<Received> 
     let all = Mutex::new(Vec::with_capacity(manner.times));
     let work = || {
         while left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .is_ok()
         {
             let received = send();
@@ -432,9 +374,7 @@ fn demand(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String>
 
 fn one_value<'a>(answer: &'a Answer, name: &'a str) -> Result<&'a str, String> {
     let count = answer.values(name).count();
-    answer
-        .value(name)
-        .ok_or_else(|| format!("there are {count} headers `{name}` and not one"))
+    answer.value(name).ok_or_else(|| format!("there are {count} headers `{name}` and not one"))
 }
 
 /// Compares heads line by line; `Name: *` is any value.
@@ -444,20 +384,13 @@ fn compare_heads(head: &[String], expected: &[String]) -> Result<(), String> {
         None => line == expected,
     };
     let same = head.len() == expected.len()
-        && head
-            .iter()
-            .zip(expected)
-            .all(|(line, expected)| alike(line, expected));
+        && head.iter().zip(expected).all(|(line, expected)| alike(line, expected));
     demand(same, || format!("the head is\n  {}", head.join("\n  ")))
 }
 
 /// Says where two texts part.
 fn difference(what: &str, found: &[u8], expected: &[u8]) -> String {
-    let at = found
-        .iter()
-        .zip(expected)
-        .take_while(|(a, b)| a == b)
-        .count();
+    let at = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
     let from = at.saturating_sub(20);
     let part = |bytes: &[u8]| shortened(bytes.get(from..).unwrap_or_default());
     let (found_bytes, expected_bytes) = (found.len(), expected.len());

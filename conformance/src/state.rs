@@ -36,19 +36,13 @@ impl States {
             .map_err(|source| source.to_string())
             .and_then(|text| toml::from_str(&text).map_err(|source| source.to_string()))
             .map_err(|source| format!("{}: {source}", file.display()))?;
-        Ok(Self {
-            named,
-            bodies: bodies.to_owned(),
-        })
+        Ok(Self { named, bodies: bodies.to_owned() })
     }
 
     /// No states at all.
     #[cfg(test)]
     pub(crate) fn empty() -> Self {
-        Self {
-            named: BTreeMap::new(),
-            bodies: PathBuf::new(),
-        }
+        Self { named: BTreeMap::new(), bodies: PathBuf::new() }
     }
 
     /// Returns what a service is set up with for a case that gives these states.
@@ -64,17 +58,10 @@ impl States {
         })?;
         roles.insert(standard.name.clone(), standard);
         for name in &self.expanded(given)? {
-            for role in self
-                .named(name)?
-                .get("role")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
+            for role in
+                self.named(name)?.get("role").and_then(Value::as_array).into_iter().flatten()
             {
-                let role: Role = role
-                    .clone()
-                    .try_into()
-                    .map_err(|e| format!("{name}: {e}"))?;
+                let role: Role = role.clone().try_into().map_err(|e| format!("{name}: {e}"))?;
                 roles.insert(role.name.clone(), role);
             }
         }
@@ -124,9 +111,7 @@ impl States {
     }
 
     fn named(&self, name: &str) -> Result<&Table, String> {
-        self.named
-            .get(name)
-            .ok_or_else(|| format!("`{name}` is not a state of states.toml"))
+        self.named.get(name).ok_or_else(|| format!("`{name}` is not a state of states.toml"))
     }
 
     fn merge_into(&self, written: &mut Table, mut patch: Table) -> Result<(), String> {
@@ -139,9 +124,7 @@ impl States {
             }
         }
         if let Some(file) = patch.remove("user_data_file") {
-            let file: String = file
-                .try_into()
-                .map_err(|e| format!("user_data_file: {e}"))?;
+            let file: String = file.try_into().map_err(|e| format!("user_data_file: {e}"))?;
             let data = fs::read(self.bodies.join(&file))
                 .map_err(|source| source.to_string())
                 .and_then(|bytes| UserData::new(bytes).map_err(|source| source.to_string()))
@@ -170,9 +153,7 @@ fn other_instance() -> Result<Instance, String> {
 }
 
 fn from_table<T: serde::de::DeserializeOwned>(table: Table) -> Result<T, String> {
-    table
-        .try_into()
-        .map_err(|source: toml::de::Error| source.to_string())
+    table.try_into().map_err(|source: toml::de::Error| source.to_string())
 }
 
 /// Tables merge; everything else replaces.
@@ -196,11 +177,7 @@ fn remove(from: &mut Table, path: &str) -> Result<(), String> {
             _ => false,
         },
     };
-    if gone {
-        Ok(())
-    } else {
-        Err(format!("there is no `{path}` to remove"))
-    }
+    if gone { Ok(()) } else { Err(format!("there is no `{path}` to remove")) }
 }
 
 #[cfg(test)]
@@ -208,10 +185,7 @@ mod tests {
     use super::*;
 
     fn states(text: &str) -> States {
-        States {
-            named: toml::from_str(text).unwrap(),
-            bodies: PathBuf::new(),
-        }
+        States { named: toml::from_str(text).unwrap(), bodies: PathBuf::new() }
     }
 
     fn scene(text: &str, given: &[&str]) -> Result<Scene, String> {
@@ -223,10 +197,7 @@ mod tests {
     fn the_standard_scene_is_the_default_instance_with_tokens_optional() {
         let scene = scene("", &[]).unwrap();
         assert_eq!(scene.instance.options.http_tokens, HttpTokens::Optional);
-        assert_eq!(
-            scene.instance.interfaces,
-            Instance::default_instance().interfaces
-        );
+        assert_eq!(scene.instance.interfaces, Instance::default_instance().interfaces);
         assert_eq!(scene.roles.len(), 1);
         assert!(scene.other.id > scene.instance.id);
         assert_eq!(scene.other.check(), Ok(()));
@@ -247,10 +218,7 @@ mod tests {
         assert_eq!(instance.options.http_tokens, HttpTokens::Required);
         assert_eq!(instance.options.http_put_response_hop_limit.as_hops(), 3);
         assert_eq!(instance.tags.len(), 2);
-        assert_eq!(
-            instance.tags.values().next().map(|value| &**value),
-            Some("two")
-        );
+        assert_eq!(instance.tags.values().next().map(|value| &**value), Some("two"));
         assert!(instance.block_devices.is_empty());
     }
 
@@ -278,28 +246,15 @@ mod tests {
         "#;
         let roles = scene(text, &["broken"]).unwrap().roles;
         assert_eq!(roles.len(), 2);
-        assert!(matches!(
-            roles[0].credentials,
-            model::CredentialSource::Error { .. }
-        ));
+        assert!(matches!(roles[0].credentials, model::CredentialSource::Error { .. }));
     }
 
     #[test]
     fn what_makes_no_sound_instance_is_refused() {
+        assert!(scene("", &["unheard-of"]).unwrap_err().contains("unheard-of"));
+        assert!(scene("[x]\nregoin = 'y'", &["x"]).unwrap_err().contains("regoin"));
         assert!(
-            scene("", &["unheard-of"])
-                .unwrap_err()
-                .contains("unheard-of")
-        );
-        assert!(
-            scene("[x]\nregoin = 'y'", &["x"])
-                .unwrap_err()
-                .contains("regoin")
-        );
-        assert!(
-            scene("[x]\ninterfaces = []", &["x"])
-                .unwrap_err()
-                .contains("no network interface")
+            scene("[x]\ninterfaces = []", &["x"]).unwrap_err().contains("no network interface")
         );
     }
 }

@@ -40,11 +40,7 @@ impl Suite {
         let bodies = cases.join("bodies");
         let states = States::load(&root.join("states.toml"), &bodies)?;
         let ledger = Ledger::load(&root.join("gaps.toml"))?;
-        let mut suite = Self {
-            cases: Vec::new(),
-            states,
-            ledger,
-        };
+        let mut suite = Self { cases: Vec::new(), states, ledger };
         for area in names(&cases)? {
             for name in names(&cases.join(&area))?
                 .iter()
@@ -61,10 +57,7 @@ impl Suite {
         let mut ids = BTreeMap::new();
         for case in &suite.cases {
             if let Some(twin) = ids.insert(&case.id, &case.place) {
-                return Err(format!(
-                    "{}: {} is also the id of {twin}",
-                    case.place, case.id
-                ));
+                return Err(format!("{}: {} is also the id of {twin}", case.place, case.id));
             }
         }
         Ok(suite)
@@ -100,9 +93,7 @@ impl Suite {
                 continue;
             }
             match self.states.scene(case.profile, &case.given) {
-                Err(fault) => report
-                    .faults
-                    .push(format!("{}: {}: {fault}", case.place, case.id)),
+                Err(fault) => report.faults.push(format!("{}: {}: {fault}", case.place, case.id)),
                 Ok(scene) if case.needs_a_target_of_its_own() => scenes.push((scene, vec![case])),
                 Ok(scene) => {
                     let shared = |(known, cases): &&mut (Scene, Vec<&Case>)| {
@@ -137,9 +128,7 @@ impl Suite {
                 });
             }
         });
-        report
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn is_without_case(&self, id: &str) -> bool {
@@ -165,9 +154,8 @@ impl Suite {
 /// Returns the sorted names in a directory.
 fn names(directory: &Path) -> Result<Vec<String>, String> {
     let entries = fs::read_dir(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     names.sort();
     Ok(names)
 }
@@ -193,9 +181,9 @@ impl Report {
         match outcome {
             Err(fault) if is_gap => drop(fault),
             Err(fault) => self.faults.push(format!("{place}: {id}: {fault}")),
-            Ok(failures) if failures.is_empty() && is_gap => self
-                .faults
-                .push(format!("{place}: {id} holds now: strike it from gaps.toml")),
+            Ok(failures) if failures.is_empty() && is_gap => {
+                self.faults.push(format!("{place}: {id} holds now: strike it from gaps.toml"))
+            }
             Ok(failures) if failures.is_empty() => {
                 self.held.push(id.clone());
                 return;
@@ -225,11 +213,7 @@ impl fmt::Display for Report {
         let (held, gaps, faults) = (self.held.len(), self.gaps.len(), self.faults.len());
         write!(f, "conformance: {held} cases {}, {gaps} gaps", self.stage)?;
         if !self.left_out.is_empty() {
-            write!(
-                f,
-                ", {} left out because they move the clock",
-                self.left_out.len()
-            )?;
+            write!(f, ", {} left out because they move the clock", self.left_out.len())?;
         }
         if faults > 0 {
             write!(f, ", {faults} FAILED")?;

@@ -28,20 +28,13 @@ pub(super) fn of(parsed: &str) -> Vec<String> {
 
 /// Reads a line such as `   13:d=1  hl=2 l=inf  cons: cont [ 0 ]        `.
 fn element(line: &str) -> Option<(usize, &str, &str, &str)> {
-    let (place, what) = line
-        .split_once("cons: ")
-        .or_else(|| line.split_once("prim: "))?;
+    let (place, what) = line.split_once("cons: ").or_else(|| line.split_once("prim: "))?;
     let (_, depth) = place.split_once(":d=")?;
     let (depth, length) = depth.split_once(" hl=")?;
     let (_, length) = length.split_once("l=")?;
     let (kind, value) = what.split_once(':').unwrap_or((what, ""));
     let kind = kind.trim_end_matches("[HEX DUMP]");
-    Some((
-        depth.trim().parse().ok()?,
-        length.trim(),
-        kind.trim(),
-        value.trim(),
-    ))
+    Some((depth.trim().parse().ok()?, length.trim(), kind.trim(), value.trim()))
 }
 
 /// Returns the shape that a blob must have.
@@ -56,22 +49,9 @@ pub(super) fn expected(blob: Blob) -> Vec<&'static str> {
     };
     let signature: &[&str] = match blob {
         Blob::Pkcs7 => &["5 SEQUENCE", "6 OBJECT dsaWithSHA1", "5 OCTET STRING"],
-        Blob::Rsa2048 => &[
-            "5 SEQUENCE",
-            "6 OBJECT rsaEncryption",
-            "6 NULL",
-            "5 OCTET STRING",
-        ],
+        Blob::Rsa2048 => &["5 SEQUENCE", "6 OBJECT rsaEncryption", "6 NULL", "5 OCTET STRING"],
     };
-    let parts: [&[&str]; 7] = [
-        &OUTER,
-        &digest,
-        &CONTENT,
-        &signer_digest,
-        &SIGNED,
-        signature,
-        &END,
-    ];
+    let parts: [&[&str]; 7] = [&OUTER, &digest, &CONTENT, &signer_digest, &SIGNED, signature, &END];
     parts.concat()
 }
 

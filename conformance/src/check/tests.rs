@@ -60,10 +60,7 @@ fn blob(signer: &Scratch, digest: &str, further: &[Argument<'_>]) -> Vec<u8> {
     ];
     let der = openssl(&[&fixed, further].concat()).unwrap();
     std::fs::write(&out, der).unwrap();
-    openssl(&[&"base64", &"-in", &out])
-        .unwrap()
-        .trim_ascii()
-        .to_owned()
+    openssl(&[&"base64", &"-in", &out]).unwrap().trim_ascii().to_owned()
 }
 
 fn run(
@@ -72,9 +69,7 @@ fn run(
     document: &[u8],
     certificates: &[(String, String)],
 ) -> Result<(), String> {
-    NamedCheck::parse(name)
-        .unwrap()
-        .run(body, Some(document), certificates)
+    NamedCheck::parse(name).unwrap().run(body, Some(document), certificates)
 }
 
 #[test]
@@ -83,15 +78,9 @@ fn a_signature_verifies_with_its_certificate_and_its_document_only() {
     let [key, document, out] = ["key", "document", "out"].map(|name| signer.path().join(name));
     let signature = openssl(&[&"dgst", &"-sha256", &"-sign", &key, &document]).unwrap();
     std::fs::write(&out, signature).unwrap();
-    let text = openssl(&[&"base64", &"-in", &out])
-        .unwrap()
-        .trim_ascii()
-        .to_owned();
+    let text = openssl(&[&"base64", &"-in", &out]).unwrap().trim_ascii().to_owned();
     let certificates = certificates("signature", &signer);
-    assert_eq!(
-        run("verifies-signature", &text, DOCUMENT, &certificates),
-        Ok(())
-    );
+    assert_eq!(run("verifies-signature", &text, DOCUMENT, &certificates), Ok(()));
     assert!(run("verifies-signature", &text, b"another", &certificates).is_err());
     assert!(run("verifies-signature", b"AAAA", DOCUMENT, &certificates).is_err());
     let refusal = run("verifies-signature", &text, DOCUMENT, &[]).unwrap_err();
@@ -105,16 +94,8 @@ fn blobs_verify_with_their_certificate_and_their_document_only() {
         let certificates = certificates(name, &signer);
         let text = blob(&signer, digest, &[&"-nocerts", &"-stream"]);
         let (verifies, shape) = (format!("verifies-{name}"), format!("cms-shape-of-{name}"));
-        assert_eq!(
-            run(&verifies, &text, DOCUMENT, &certificates),
-            Ok(()),
-            "{name}"
-        );
-        assert_eq!(
-            run(&shape, &text, DOCUMENT, &certificates),
-            Ok(()),
-            "{name}"
-        );
+        assert_eq!(run(&verifies, &text, DOCUMENT, &certificates), Ok(()), "{name}");
+        assert_eq!(run(&shape, &text, DOCUMENT, &certificates), Ok(()), "{name}");
         assert!(run(&verifies, &text, b"another", &certificates).is_err());
         assert!(run(&verifies, b"AAAA", DOCUMENT, &certificates).is_err());
     }
@@ -125,25 +106,13 @@ fn blobs_of_another_shape_are_told_apart() {
     let signer = signer("2048");
     let certificates = certificates("rsa2048", &signer);
     let with_certificate = blob(&signer, "sha256", &[&"-stream"]);
-    let refusal = run(
-        "verifies-rsa2048",
-        &with_certificate,
-        DOCUMENT,
-        &certificates,
-    )
-    .unwrap_err();
+    let refusal = run("verifies-rsa2048", &with_certificate, DOCUMENT, &certificates).unwrap_err();
     assert_eq!(refusal, "the blob holds a certificate");
     assert!(run("cms-shape-of-rsa2048", &with_certificate, DOCUMENT, &[]).is_err());
     let definite = blob(&signer, "sha256", &[&"-nocerts"]);
-    assert_eq!(
-        run("verifies-rsa2048", &definite, DOCUMENT, &certificates),
-        Ok(())
-    );
+    assert_eq!(run("verifies-rsa2048", &definite, DOCUMENT, &certificates), Ok(()));
     let refusal = run("cms-shape-of-rsa2048", &definite, DOCUMENT, &[]).unwrap_err();
-    assert!(
-        refusal.contains("`0 SEQUENCE` and not `0 SEQUENCE inf`"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("`0 SEQUENCE` and not `0 SEQUENCE inf`"), "{refusal}");
     let detached = blob(&signer, "sha256", &[&"-nocerts", &"-stream"]);
     assert!(run("cms-shape-of-pkcs7", &detached, DOCUMENT, &[]).is_err());
 }

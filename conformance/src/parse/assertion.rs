@@ -32,9 +32,7 @@ fn read(block: &Block<'_>, captures: &mut Captures, bodies: &Path) -> Result<Ass
         return Ok(Assertion::Head(below().map(str::to_owned).collect()));
     }
     if let Some(names) = keyword(text, "body lists") {
-        let names = names
-            .split(' ')
-            .chain(below().flat_map(|line| line.split(' ')));
+        let names = names.split(' ').chain(below().flat_map(|line| line.split(' ')));
         let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
         return Ok(Assertion::Body(names.join("\n").into_bytes()));
     }
@@ -54,10 +52,7 @@ fn read(block: &Block<'_>, captures: &mut Captures, bodies: &Path) -> Result<Ass
             Some((name, capture)) => (name, Some(captures.used(capture.trim())?)),
             None => (check, None),
         };
-        return Ok(Assertion::Check {
-            check: NamedCheck::parse(name)?,
-            capture,
-        });
+        return Ok(Assertion::Check { check: NamedCheck::parse(name)?, capture });
     }
     if text.starts_with('$') {
         return read_capture(text, captures);
@@ -129,11 +124,7 @@ fn read_comparison(
         Some(name) => (Sameness::Different, name),
         None => (Sameness::Same, what),
     };
-    Some(captures.used(name).map(|capture| Assertion::Is {
-        subject,
-        capture,
-        same,
-    }))
+    Some(captures.used(name).map(|capture| Assertion::Is { subject, capture, same }))
 }
 
 /// Reads a regular expression for a whole body.

@@ -19,11 +19,7 @@ pub(super) fn read(
         to: Whom::Instance,
         times: 1,
         at_once: 1,
-        sender: if keyword(text, "raw").is_some() {
-            Sender::Ends
-        } else {
-            Sender::Stays
-        },
+        sender: if keyword(text, "raw").is_some() { Sender::Ends } else { Sender::Stays },
     };
     let mut read_below = |fields: &mut Vec<Field>| {
         block.inner().iter().try_for_each(|line| {
@@ -42,30 +38,18 @@ pub(super) fn read(
     } else if text == "each listed name" {
         read_below(&mut fields)?;
         let (method, target) = ("GET".to_owned(), "/".to_owned());
-        Request::Http {
-            method,
-            target,
-            version: "HTTP/1.1",
-            fields,
-        }
+        Request::Http { method, target, version: "HTTP/1.1", fields }
     } else if first.bytes().all(|b| b.is_ascii_uppercase()) && !first.is_empty() {
         let words: Vec<&str> = text.split(' ').collect();
         let (method, target, version) = match *words {
             [method, target] => (method, target, "HTTP/1.1"),
             [method, target, "HTTP/1.0"] => (method, target, "HTTP/1.0"),
             _ => {
-                return Err(wrong(
-                    "a request is `METHOD target` or `METHOD target HTTP/1.0`",
-                ));
+                return Err(wrong("a request is `METHOD target` or `METHOD target HTTP/1.0`"));
             }
         };
         read_below(&mut fields)?;
-        Request::Http {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            version,
-            fields,
-        }
+        Request::Http { method: method.to_owned(), target: target.to_owned(), version, fields }
     } else {
         return Ok(None);
     };
@@ -81,10 +65,9 @@ fn read_line(
 ) -> Result<(), String> {
     let words: Vec<&str> = text.split(' ').collect();
     match *words {
-        ["with", capture] => fields.push(Field::Token {
-            capture: captures.used(capture)?,
-            changed_at: None,
-        }),
+        ["with", capture] => {
+            fields.push(Field::Token { capture: captures.used(capture)?, changed_at: None })
+        }
         ["with", capture, "changed", "at", position] => fields.push(Field::Token {
             capture: captures.used(capture)?,
             changed_at: Some(number(position)?),
@@ -106,16 +89,12 @@ fn read_line(
             if value.starts_with('$') {
                 captures.used(value)?;
             }
-            fields.push(Field::Line {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            });
+            fields.push(Field::Line { name: name.to_owned(), value: value.to_owned() });
         }
     }
     Ok(())
 }
 
 fn number(text: &str) -> Result<usize, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is not a number"))
+    text.parse().map_err(|_| format!("`{text}` is not a number"))
 }

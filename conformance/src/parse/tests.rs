@@ -31,17 +31,11 @@ fn a_case_has_an_id_a_title_states_and_a_profile() {
         case T2\nGET /\n=> 404 Not Found\n";
     let cases = read(text).unwrap();
     assert_eq!(cases.len(), 2);
-    assert_eq!(
-        (cases[0].id.as_str(), cases[0].title.as_str()),
-        ("T1", "a token")
-    );
+    assert_eq!((cases[0].id.as_str(), cases[0].title.as_str()), ("T1", "a token"));
     assert_eq!(cases[0].place.to_string(), "x.case:3");
     assert_eq!(cases[0].given, ["one", "two"]);
     assert_eq!(cases[0].profile, Profile::Legacy);
-    assert_eq!(
-        (cases[1].profile, cases[1].given.len()),
-        (Profile::Nitro, 0)
-    );
+    assert_eq!((cases[1].profile, cases[1].given.len()), (Profile::Nitro, 0));
 }
 
 #[test]
@@ -50,31 +44,16 @@ fn a_request_has_header_lines_and_a_manner() {
         "PUT /x HTTP/1.0\n    A: b: c\n    Empty:\n    with $T\n    with $T changed at 3\n    \
          over ipv6\n    to other\n    times 100, 10 at once\n=> 200",
     );
-    let Request::Http {
-        method,
-        target,
-        version,
-        fields,
-    } = exchange.request
-    else {
+    let Request::Http { method, target, version, fields } = exchange.request else {
         panic!("not HTTP");
     };
-    assert_eq!(
-        (method.as_str(), target.as_str(), version),
-        ("PUT", "/x", "HTTP/1.0")
-    );
+    assert_eq!((method.as_str(), target.as_str(), version), ("PUT", "/x", "HTTP/1.0"));
     assert!(matches!(&fields[0], Field::Line { name, value } if name == "A" && value == "b: c"));
     assert!(
         matches!(&fields[1], Field::Line { name, value } if name == "Empty" && value.is_empty())
     );
     assert!(matches!(&fields[2], Field::Token { capture, changed_at: None } if capture == "T"));
-    assert!(matches!(
-        &fields[3],
-        Field::Token {
-            changed_at: Some(3),
-            ..
-        }
-    ));
+    assert!(matches!(&fields[3], Field::Token { changed_at: Some(3), .. }));
     assert!(matches!(
         exchange.manner,
         Manner {
@@ -111,10 +90,7 @@ fn an_answer_has_a_status_and_perhaps_a_reason() {
     ));
     assert!(matches!(
         exchange("GET /\n=> 200").expected,
-        Expected::Status {
-            code: 200,
-            reason: None
-        }
+        Expected::Status { code: 200, reason: None }
     ));
 }
 
@@ -159,11 +135,8 @@ fn captures_are_made_and_compared_in_these_forms() {
     let compared: [Assertion; 6] = assertions(
         "   body is $T\n   body is not $T\n   A is $T\n   A is not $T\n   $T is $T\n   $T is not $T",
     );
-    let [body, header, capture] = [
-        Subject::Body,
-        Subject::Header("A".into()),
-        Subject::Capture("T".into()),
-    ];
+    let [body, header, capture] =
+        [Subject::Body, Subject::Header("A".into()), Subject::Capture("T".into())];
     let expected = [
         (&body, Same),
         (&body, Different),
@@ -204,10 +177,7 @@ fn the_clock_and_the_instance_move() {
 fn all_are_refused(texts: &[(&str, usize, &str)]) {
     for (text, line, part) in texts {
         let refusal = read(text).unwrap_err().to_string();
-        assert!(
-            refusal.starts_with(&format!("x.case:{line}: ")),
-            "{text:?}: {refusal}"
-        );
+        assert!(refusal.starts_with(&format!("x.case:{line}: ")), "{text:?}: {refusal}");
         assert!(refusal.contains(part), "{text:?}: {refusal}");
     }
 }
@@ -227,21 +197,9 @@ fn lines_that_are_not_of_the_language_are_refused() {
         ("case A\nGET\n=> 200\n", 2, "METHOD target"),
         ("case A\nGET / HTTP/2.0\n=> 200\n", 2, "METHOD target"),
         ("case A\nget /\n=> 200\n", 2, "not a line"),
-        (
-            "case A\nGET /\n  with $T\n=> 200\n",
-            3,
-            "nothing was captured as `$T`",
-        ),
-        (
-            "case A\nGET /\n  A: $T\n=> 200\n",
-            3,
-            "nothing was captured as `$T`",
-        ),
-        (
-            "case A\nGET /\n  no header\n=> 200\n",
-            3,
-            "not a header line",
-        ),
+        ("case A\nGET /\n  with $T\n=> 200\n", 3, "nothing was captured as `$T`"),
+        ("case A\nGET /\n  A: $T\n=> 200\n", 3, "nothing was captured as `$T`"),
+        ("case A\nGET /\n  no header\n=> 200\n", 3, "not a header line"),
         ("case A\nraw \"\"\n  A: b\n=> 200\n", 2, "no header lines"),
         ("case A\nraw x\n=> 200\n", 2, "double quotes"),
         ("case A\nadvance soon\n", 2, "not a time"),
@@ -254,37 +212,13 @@ fn lines_that_are_not_of_the_language_are_refused() {
 #[test]
 fn assertions_that_are_none_are_refused() {
     all_are_refused(&[
-        (
-            "case A\nGET /\n=> 200\n  body is $T\n",
-            4,
-            "nothing was captured",
-        ),
-        (
-            "case A\nGET /\n=> 200\n  body as T\n",
-            4,
-            "not the name of a capture",
-        ),
-        (
-            "case A\nGET /\n=> 200\n  body perhaps\n",
-            4,
-            "not an assertion",
-        ),
+        ("case A\nGET /\n=> 200\n  body is $T\n", 4, "nothing was captured"),
+        ("case A\nGET /\n=> 200\n  body as T\n", 4, "not the name of a capture"),
+        ("case A\nGET /\n=> 200\n  body perhaps\n", 4, "not an assertion"),
         ("case A\nGET /\n=> 200\n  body matches (\n", 4, "open group"),
-        (
-            "case A\nGET /\n=> 200\n  body file nowhere\n",
-            4,
-            "nowhere: ",
-        ),
+        ("case A\nGET /\n=> 200\n  body file nowhere\n", 4, "nowhere: "),
         ("case A\nGET /\n=> 200\n  nonsense\n", 4, "not an assertion"),
-        (
-            "case A\nGET /\n=> 200\n  check nothing\n",
-            4,
-            "no check `nothing`",
-        ),
-        (
-            "case A\nGET /\n=> 200\n  A: b\n    C: d\n",
-            4,
-            "indented below",
-        ),
+        ("case A\nGET /\n=> 200\n  check nothing\n", 4, "no check `nothing`"),
+        ("case A\nGET /\n=> 200\n  A: b\n    C: d\n", 4, "indented below"),
     ]);
 }

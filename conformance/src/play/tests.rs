@@ -25,18 +25,14 @@ impl Target for Fake {
     fn exchange(&self, sent: &Sent) -> Received {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let request = String::from_utf8_lossy(&sent.bytes).into_owned();
-        let token = request
-            .lines()
-            .rev()
-            .find_map(|line| line.strip_prefix("X-aws-ec2-metadata-token: "));
+        let token =
+            request.lines().rev().find_map(|line| line.strip_prefix("X-aws-ec2-metadata-token: "));
         let bytes = match (request.lines().next().unwrap_or_default(), token) {
             ("PUT /token HTTP/1.1", _) => self.answer("200 OK", "Ttl: 60\r\n", "ABC"),
             (_, Some(token)) if token != "ABC" => self.answer("401 Unauthorized", "", ""),
-            ("GET /until HTTP/1.1", _) => self.answer(
-                "200 OK",
-                "",
-                &format!("until {}", self.now.plus_seconds(3600)),
-            ),
+            ("GET /until HTTP/1.1", _) => {
+                self.answer("200 OK", "", &format!("until {}", self.now.plus_seconds(3600)))
+            }
             ("GET /name HTTP/1.1", _) => self.answer("200 OK", "", &self.name),
             ("GET /echo HTTP/1.1", _) => self.answer("200 OK", "", &request),
             ("", _) => Vec::new(),
@@ -77,10 +73,7 @@ fn played(text: &str) -> (Vec<String>, usize) {
         asked: AtomicUsize::new(0),
     };
     let failures = play(&cases[0], &scene, &states, &mut target);
-    let failures = failures
-        .iter()
-        .map(|f| format!("{}: {}", f.place.line, f.message))
-        .collect();
+    let failures = failures.iter().map(|f| format!("{}: {}", f.place.line, f.message)).collect();
     (failures, target.asked.into_inner())
 }
 

@@ -18,10 +18,7 @@ fn every_row_of_the_specification_is_a_case_or_a_gap_exactly_once() {
             assert_eq!(count, 1, "{section}: {id}");
         }
         let beyond = ids.iter().filter(|id| id.starts_with(letter)).count();
-        assert_eq!(
-            beyond, rows,
-            "{section} has rows that the specification does not have"
-        );
+        assert_eq!(beyond, rows, "{section} has rows that the specification does not have");
     }
 }
 
@@ -46,9 +43,8 @@ fn every_state_and_every_body_is_used() {
             }
         }
     }
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c == ',' || c == '"')
-        .collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c == ',' || c == '"').collect();
     let bodies = names(&root.join("cases/bodies")).unwrap();
     for name in states.keys().chain(&bodies) {
         assert!(words.contains(&name.as_str()), "nothing names {name}");
@@ -60,10 +56,7 @@ struct Parrot(&'static str);
 
 impl Target for Parrot {
     fn exchange(&self, _sent: &Sent) -> Received {
-        Received {
-            bytes: self.0.into(),
-            end: End::Closed,
-        }
+        Received { bytes: self.0.into(), end: End::Closed }
     }
 
     fn advance(&mut self, _by: Duration) -> Result<(), String> {
@@ -128,10 +121,7 @@ fn a_gap_may_fail_and_must_fail() {
     assert_eq!(report.faults(), Vec::<String>::new());
     let report = small_suite("[[gap]]\nid = 'T1'\nwhy = 'x'\n[[gap]]\nid = 'T2'\nwhy = 'x'")
         .play(&EMPTY_200);
-    assert_eq!(
-        report.faults(),
-        ["x.case:1: T1 holds now: strike it from gaps.toml"]
-    );
+    assert_eq!(report.faults(), ["x.case:1: T1 holds now: strike it from gaps.toml"]);
     let only = "[[gap]]\nid = 'T2'\nwhy = 'x'\nonly = 'in process'";
     assert_eq!(small_suite(only).play(&EMPTY_200).faults().len(), 1);
 }

@@ -18,26 +18,17 @@ impl Fault {
             message = format!("{message}: {cause}");
             source = cause.source();
         }
-        Self {
-            message,
-            exit_code: 1,
-        }
+        Self { message, exit_code: 1 }
     }
 
     /// Something failed, in these words.
     pub(crate) fn told(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            exit_code: 1,
-        }
+        Self { message: message.into(), exit_code: 1 }
     }
 
     /// The command was not written right.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            exit_code: 2,
-        }
+        Self { message: message.into(), exit_code: 2 }
     }
 
     pub(crate) fn exit_code(&self) -> u8 {

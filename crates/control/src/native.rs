@@ -133,9 +133,7 @@ pub fn handle(
         Request::Environment => environment(&snapshot, surroundings).map(|found| json(&found)),
         Request::IdentityCertificates => {
             let certificates = surroundings.certificates().ok_or(NativeRefusal::NotReady)?;
-            let named = certificates
-                .into_iter()
-                .map(|(name, pem)| (name, pem.into()));
+            let named = certificates.into_iter().map(|(name, pem)| (name, pem.into()));
             Ok(serde_json::Value::Object(named.collect()))
         }
         Request::ListInstances => {
@@ -143,10 +141,7 @@ pub fn handle(
             instances.sort_by_key(|view| view.instance.id);
             Ok(json(&instances))
         }
-        Request::ModifyOptions {
-            instance_id,
-            options,
-        } => {
+        Request::ModifyOptions { instance_id, options } => {
             modify_options(store, instance_id, options, now)?;
             find(&store.snapshot(), instance_id).map(|instance| json(&view(&instance)))
         }
@@ -162,10 +157,7 @@ pub fn handle(
 }
 
 fn find(snapshot: &Snapshot, id: InstanceId) -> Result<Arc<Instance>, NativeRefusal> {
-    snapshot
-        .instance(id)
-        .cloned()
-        .ok_or(NativeRefusal::InstanceUnknown(id))
+    snapshot.instance(id).cloned().ok_or(NativeRefusal::InstanceUnknown(id))
 }
 
 fn environment(
@@ -215,10 +207,7 @@ fn put_instance(
 ) -> Result<(), NativeRefusal> {
     instance.last_modified = now;
     let plan = |snapshot: &Snapshot| {
-        let role = instance
-            .instance_profile
-            .as_ref()
-            .and_then(|profile| profile.role.as_ref());
+        let role = instance.instance_profile.as_ref().and_then(|profile| profile.role.as_ref());
         if let Some(role) = role.filter(|role| snapshot.role(role).is_none()) {
             return Err(NativeRefusal::RoleUnknown(role.clone()));
         }
@@ -287,9 +276,7 @@ mod tests {
             access_key_id: [3; 16],
             secret_access_key: Secret::new("secret".to_owned()),
         };
-        store
-            .transact(|snapshot| start(snapshot, &Configured::default(), fresh, NOW))
-            .unwrap();
+        store.transact(|snapshot| start(snapshot, &Configured::default(), fresh, NOW)).unwrap();
         store
     }
 
@@ -328,25 +315,17 @@ mod tests {
 
     #[test]
     fn what_is_not_there_cannot_be_shown() {
-        let refusal = ask(
-            &started(),
-            r#"{"action":"show_instance","instance_id":"i-00000000"}"#,
-        )
-        .unwrap_err();
-        assert!(
-            refusal.contains("there is no instance `i-00000000`"),
-            "{refusal}"
-        );
+        let refusal = ask(&started(), r#"{"action":"show_instance","instance_id":"i-00000000"}"#)
+            .unwrap_err();
+        assert!(refusal.contains("there is no instance `i-00000000`"), "{refusal}");
     }
 
     #[test]
     fn an_instance_can_be_put_back_as_it_was_shown() {
         let store = started();
-        let mut shown = ask(
-            &store,
-            r#"{"action":"show_instance","instance_id":"i-1234567890abcdef0"}"#,
-        )
-        .unwrap();
+        let mut shown =
+            ask(&store, r#"{"action":"show_instance","instance_id":"i-1234567890abcdef0"}"#)
+                .unwrap();
         shown.as_object_mut().unwrap().remove("endpoints");
         let request = serde_json::json!({ "action": "put_instance", "instance": shown });
         ask(&store, &request.to_string()).unwrap();
@@ -359,13 +338,8 @@ mod tests {
         if let Some(profile) = &mut instance.instance_profile {
             profile.role = "other".parse().ok();
         }
-        let request = Request::PutInstance {
-            instance: Box::new(instance),
-        };
+        let request = Request::PutInstance { instance: Box::new(instance) };
         let refusal = handle(request, &store, &Nowhere, NOW).unwrap_err();
-        assert!(
-            matches!(refusal, NativeRefusal::RoleUnknown(_)),
-            "{refusal}"
-        );
+        assert!(matches!(refusal, NativeRefusal::RoleUnknown(_)), "{refusal}");
     }
 }

@@ -98,9 +98,7 @@ pub fn start(
     fresh: Fresh,
     now: Timestamp,
 ) -> Result<(Vec<Change>, InstanceId), StartRefusal> {
-    let default = configured
-        .default_instance
-        .unwrap_or_else(Instance::default_id);
+    let default = configured.default_instance.unwrap_or_else(Instance::default_id);
     let mut changes = missing_keys(snapshot, fresh, now);
     let mut planned = Planned::from_snapshot(snapshot);
     planned.describe(configured)?;
@@ -123,9 +121,7 @@ fn missing_keys(snapshot: &Snapshot, fresh: Fresh, now: Timestamp) -> Vec<Change
         changes.push(Change::PutTokenKeys(Arc::new(ring)));
     }
     if snapshot.issuer_key().is_none() {
-        changes.push(Change::PutIssuerKey(store::IssuerKey::new(
-            fresh.issuer_key,
-        )));
+        changes.push(Change::PutIssuerKey(store::IssuerKey::new(fresh.issuer_key)));
     }
     if snapshot.administrator().is_none() {
         changes.push(Change::PutAdministrator(Administrator {
@@ -148,10 +144,7 @@ fn access_key_id(random: [u8; 16]) -> String {
         '9' => 'Z',
         other => other.to_ascii_uppercase(),
     };
-    "AKIA"
-        .chars()
-        .chain(random.map(|byte| aws(letter(byte))))
-        .collect()
+    "AKIA".chars().chain(random.map(|byte| aws(letter(byte)))).collect()
 }
 
 /// Instances and roles as they are to be.
@@ -163,30 +156,19 @@ struct Planned {
 impl Planned {
     /// What stays whatever the config file says.
     fn from_snapshot(snapshot: &Snapshot) -> Self {
-        let instances = snapshot
-            .instances()
-            .filter(|(_, origin)| *origin == Origin::Api);
-        let roles = snapshot
-            .roles()
-            .filter(|(_, origin)| *origin == Origin::Api);
+        let instances = snapshot.instances().filter(|(_, origin)| *origin == Origin::Api);
+        let roles = snapshot.roles().filter(|(_, origin)| *origin == Origin::Api);
         Self {
-            instances: instances
-                .map(|(i, origin)| (i.id, ((**i).clone(), origin)))
-                .collect(),
-            roles: roles
-                .map(|(r, origin)| (r.name.clone(), ((**r).clone(), origin)))
-                .collect(),
+            instances: instances.map(|(i, origin)| (i.id, ((**i).clone(), origin))).collect(),
+            roles: roles.map(|(r, origin)| (r.name.clone(), ((**r).clone(), origin))).collect(),
         }
         .with_described_options(snapshot)
     }
 
     /// Instances that the file described before keep the options they were last given.
     fn with_described_options(mut self, snapshot: &Snapshot) -> Self {
-        let described = snapshot
-            .instances()
-            .filter(|(_, origin)| *origin == Origin::Config);
-        self.instances
-            .extend(described.map(|(i, origin)| (i.id, ((**i).clone(), origin))));
+        let described = snapshot.instances().filter(|(_, origin)| *origin == Origin::Config);
+        self.instances.extend(described.map(|(i, origin)| (i.id, ((**i).clone(), origin))));
         self
     }
 
@@ -197,24 +179,18 @@ impl Planned {
                 return Err(StartRefusal::Twice(instance.id.to_string()));
             }
             let mut instance = instance.clone();
-            let last = self
-                .instances
-                .get(&instance.id)
-                .map(|(last, _)| last.options);
+            let last = self.instances.get(&instance.id).map(|(last, _)| last.options);
             instance.options = options.apply(last.unwrap_or(instance.options));
-            self.instances
-                .insert(instance.id, (instance, Origin::Config));
+            self.instances.insert(instance.id, (instance, Origin::Config));
         }
-        self.instances
-            .retain(|id, (_, origin)| *origin == Origin::Api || described.contains(id));
+        self.instances.retain(|id, (_, origin)| *origin == Origin::Api || described.contains(id));
 
         let mut named = BTreeSet::new();
         for role in &configured.roles {
             if !named.insert(&role.name) {
                 return Err(StartRefusal::Twice(format!("role `{}`", role.name)));
             }
-            self.roles
-                .insert(role.name.clone(), (role.clone(), Origin::Config));
+            self.roles.insert(role.name.clone(), (role.clone(), Origin::Config));
         }
         Ok(())
     }
@@ -224,51 +200,28 @@ impl Planned {
             let made = || (Instance::default_instance(), Origin::Api);
             self.instances.entry(default).or_insert_with(made);
         }
-        let role = Instance::default_instance()
-            .instance_profile
-            .and_then(|profile| profile.role);
+        let role = Instance::default_instance().instance_profile.and_then(|profile| profile.role);
         if let Some(name) = role {
             let credentials = CredentialSource::BuiltIn;
-            let made = || {
-                (
-                    Role {
-                        name: name.clone(),
-                        credentials,
-                    },
-                    Origin::Api,
-                )
-            };
+            let made = || (Role { name: name.clone(), credentials }, Origin::Api);
             self.roles.entry(name.clone()).or_insert_with(made);
         }
     }
 
     fn check(&self, configured: &Configured, default: InstanceId) -> Result<(), StartRefusal> {
-        let mut listeners: HashMap<SocketAddr, InstanceId> = configured
-            .listen
-            .iter()
-            .map(|address| (*address, default))
-            .collect();
+        let mut listeners: HashMap<SocketAddr, InstanceId> =
+            configured.listen.iter().map(|address| (*address, default)).collect();
         for (id, (instance, _)) in &self.instances {
-            let role = instance
-                .instance_profile
-                .as_ref()
-                .and_then(|p| p.role.as_ref());
+            let role = instance.instance_profile.as_ref().and_then(|p| p.role.as_ref());
             if let Some(role) = role.filter(|role| !self.roles.contains_key(role)) {
-                return Err(StartRefusal::RoleWithoutSource {
-                    instance: *id,
-                    role: role.clone(),
-                });
+                return Err(StartRefusal::RoleWithoutSource { instance: *id, role: role.clone() });
             }
             for Attachment::Listener(address) in &instance.attachments {
                 let is_fixed = address.port() != 0;
                 match listeners.insert(*address, *id) {
                     Some(first) if is_fixed => {
                         let (address, second) = (*address, *id);
-                        return Err(StartRefusal::SharedListener {
-                            address,
-                            first,
-                            second,
-                        });
+                        return Err(StartRefusal::SharedListener { address, first, second });
                     }
                     _ => {}
                 }
@@ -288,23 +241,20 @@ impl Planned {
             is_gone.then(|| Change::DeleteRole(role.name.clone()))
         });
         let gone: Vec<_> = gone_instances.chain(gone_roles).collect();
-        let instances = self
-            .instances
-            .into_values()
-            .filter_map(|(mut instance, origin)| {
-                let id = instance.id;
-                match snapshot.instance(id) {
-                    Some(old) => {
-                        instance.last_modified = old.last_modified;
-                        if **old == instance && snapshot.origin(id) == Some(origin) {
-                            return None;
-                        }
-                        instance.last_modified = now;
+        let instances = self.instances.into_values().filter_map(|(mut instance, origin)| {
+            let id = instance.id;
+            match snapshot.instance(id) {
+                Some(old) => {
+                    instance.last_modified = old.last_modified;
+                    if **old == instance && snapshot.origin(id) == Some(origin) {
+                        return None;
                     }
-                    None => instance.last_modified = now,
+                    instance.last_modified = now;
                 }
-                Some(Change::PutInstance(Arc::new(instance), origin))
-            });
+                None => instance.last_modified = now,
+            }
+            Some(Change::PutInstance(Arc::new(instance), origin))
+        });
         let roles = self.roles.into_values().filter_map(|(role, origin)| {
             let same = snapshot.role(&role.name).is_some_and(|old| **old == role);
             (!same).then(|| Change::PutRole(Arc::new(role), origin))

@@ -89,11 +89,7 @@ pub fn admit<'a>(
     if request.token.is_some() && request.is_forwarded {
         return Err(Refusal::Forwarded);
     }
-    Ok(Admitted::Read(ReadRequest {
-        instance,
-        path,
-        token: request.token,
-    }))
+    Ok(Admitted::Read(ReadRequest { instance, path, token: request.token }))
 }
 
 fn admit_on_token_path<'a>(
@@ -115,10 +111,7 @@ fn admit_on_token_path<'a>(
         TtlField::Conflicting => Err(TtlRefusal::Conflicting),
         TtlField::Present(value) => TokenTtl::parse(value),
     };
-    Ok(Admitted::Token(TokenRequest {
-        instance,
-        ttl: ttl.map_err(Refusal::TtlRefused)?,
-    }))
+    Ok(Admitted::Token(TokenRequest { instance, ttl: ttl.map_err(Refusal::TtlRefused)? }))
 }
 
 /// What EC2 lets pass and careful operators do not: any trace of a proxy, and names that a
@@ -128,11 +121,7 @@ fn refuse_proxies(request: &Request<'_>) -> Result<(), Refusal> {
         return Err(Refusal::Proxied);
     }
     let hosts = [request.target.authority, request.host];
-    if hosts.into_iter().flatten().all(is_our_host) {
-        Ok(())
-    } else {
-        Err(Refusal::ForeignHost)
-    }
+    if hosts.into_iter().flatten().all(is_our_host) { Ok(()) } else { Err(Refusal::ForeignHost) }
 }
 
 /// Whether an authority is an address literal or `localhost`: what no DNS server can point at us.
@@ -147,9 +136,7 @@ fn is_our_host(authority: &[u8]) -> bool {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => authority,
     };
-    let bare = authority
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'));
+    let bare = authority.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::Ipv4Addr>().is_ok()
         || bare.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
@@ -180,10 +167,7 @@ mod tests {
             ("Forwarded: for=1.2.3.4", Refusal::Proxied),
             ("X-Forwarded-Proto: http", Refusal::Proxied),
             ("Host: attacker.example", Refusal::ForeignHost),
-            (
-                "Host: 169.254.169.254.attacker.example",
-                Refusal::ForeignHost,
-            ),
+            ("Host: 169.254.169.254.attacker.example", Refusal::ForeignHost),
             ("Host: [::1", Refusal::ForeignHost),
             ("Host:", Refusal::ForeignHost),
         ] {
@@ -193,21 +177,14 @@ mod tests {
         }
         let absolute = "GET http://attacker.example/ HTTP/1.1";
         assert_eq!(admitted(absolute, Profile::Ec2), Ok("read"));
-        assert_eq!(
-            admitted(absolute, Profile::Strict),
-            Err(Refusal::ForeignHost)
-        );
+        assert_eq!(admitted(absolute, Profile::Strict), Err(Refusal::ForeignHost));
     }
 
     #[test]
     fn strict_serves_addresses() {
-        for host in [
-            "169.254.169.254",
-            "127.0.0.1:1338",
-            "[fd00:ec2::254]",
-            "[::1]:80",
-            "localhost:1338",
-        ] {
+        for host in
+            ["169.254.169.254", "127.0.0.1:1338", "[fd00:ec2::254]", "[::1]:80", "localhost:1338"]
+        {
             let head = format!("GET / HTTP/1.1\r\nHost: {host}");
             assert_eq!(admitted(&head, Profile::Strict), Ok("read"), "{host}");
         }

@@ -37,8 +37,7 @@ pub fn issue(
     nonce: [u8; NONCE_BYTES],
 ) -> Option<Grant> {
     let ttl = request.ttl;
-    keys.mint(format, request.instance.id, ttl, now, nonce)
-        .map(|token| Grant { token, ttl })
+    keys.mint(format, request.instance.id, ttl, now, nonce).map(|token| Grant { token, ttl })
 }
 
 /// Checks the token of a request, or that the instance needs none.
@@ -52,27 +51,16 @@ pub fn authorize<'a>(
     keys: &TokenKeys,
     now: Timestamp,
 ) -> Result<Authorized<'a>, Refusal> {
-    let ReadRequest {
-        instance,
-        path,
-        token,
-    } = request;
+    let ReadRequest { instance, path, token } = request;
     let (delivery, token_ttl_seconds) = match (token, instance.options.http_tokens) {
         (Some(token), _) => {
-            let expiry = keys
-                .verify(token, instance.id, now)
-                .map_err(Refusal::TokenRefused)?;
+            let expiry = keys.verify(token, instance.id, now).map_err(Refusal::TokenRefused)?;
             (RoleDelivery::V2, Some(remaining_seconds(expiry, now)))
         }
         (None, HttpTokens::Optional) => (RoleDelivery::V1, None),
         (None, HttpTokens::Required) => return Err(Refusal::TokenMissing),
     };
-    Ok(Authorized {
-        instance,
-        path,
-        delivery,
-        token_ttl_seconds,
-    })
+    Ok(Authorized { instance, path, delivery, token_ttl_seconds })
 }
 
 /// Whole seconds, rounded down, and at least one while the token is good (data plane, 3.3).

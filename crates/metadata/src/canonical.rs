@@ -34,10 +34,7 @@ impl<'a> Path<'a> {
     ///
     /// [`PathRefusal`] if it has none.
     pub fn parse(target: &'a [u8]) -> Result<Self, PathRefusal> {
-        let path = target
-            .split(|byte| *byte == b'?')
-            .next()
-            .unwrap_or_default();
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let decoded = if path.contains(&b'%') {
             let bytes = percent_decode(path)?;
             Cow::Owned(String::from_utf8(bytes).map_err(|_| PathRefusal::NotUtf8)?)
@@ -52,9 +49,7 @@ impl<'a> Path<'a> {
 
     /// Returns the segments, in order; none for `/`.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.decoded
-            .split('/')
-            .filter(|segment| !segment.is_empty())
+        self.decoded.split('/').filter(|segment| !segment.is_empty())
     }
 
     /// Whether the path ends in a slash.
@@ -114,11 +109,7 @@ mod tests {
             "/latest/meta-data/instance-id?x=1",
             "/latest/meta-data/instance-id?x=%",
         ] {
-            assert_eq!(
-                segments(text).unwrap(),
-                ["latest", "meta-data", "instance-id"],
-                "{text}"
-            );
+            assert_eq!(segments(text).unwrap(), ["latest", "meta-data", "instance-id"], "{text}");
         }
     }
 

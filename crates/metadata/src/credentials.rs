@@ -85,17 +85,8 @@ impl IssuerKey {
 
         let updated_text = updated.to_string();
         let bytes = |part: &str, length: usize| -> Vec<u8> {
-            let context = [
-                part,
-                instance.as_str(),
-                role,
-                delivery.as_str(),
-                &updated_text,
-            ];
-            (0..)
-                .flat_map(|number| self.block(&context, number))
-                .take(length)
-                .collect()
+            let context = [part, instance.as_str(), role, delivery.as_str(), &updated_text];
+            (0..).flat_map(|number| self.block(&context, number)).take(length).collect()
         };
         let session_token = [&TOKEN_START[..], &bytes("token", TOKEN_RANDOM_BYTES)].concat();
         Credentials {
@@ -123,13 +114,8 @@ impl IssuerKey {
 /// `ASIA` and sixteen letters and digits.
 fn access_key_id(random: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let letters = random
-        .iter()
-        .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
-    "ASIA"
-        .chars()
-        .chain(letters.map(|letter| char::from(*letter)))
-        .collect()
+    let letters = random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
+    "ASIA".chars().chain(letters.map(|letter| char::from(*letter))).collect()
 }
 
 /// Renders the document of a role with credentials.
@@ -172,10 +158,7 @@ mod tests {
         assert!(credentials.access_key_id.starts_with("ASIA"));
         assert_eq!(credentials.secret_access_key.expose().len(), 40);
         let token = credentials.session_token.expose();
-        assert!(
-            token.starts_with("IQoJb3JpZ2luX2Vj") && token.len() == 480,
-            "{token}"
-        );
+        assert!(token.starts_with("IQoJb3JpZ2luX2Vj") && token.len() == 480, "{token}");
     }
 
     #[test]

@@ -10,35 +10,21 @@ use crate::json::Object;
 /// format (data plane, 6.2).
 pub fn identity_document(instance: &Instance) -> String {
     let primary = instance.primary_interface();
-    let private_ip = primary
-        .and_then(model::Interface::primary_ipv4)
-        .map(|ip| ip.to_string());
+    let private_ip = primary.and_then(model::Interface::primary_ipv4).map(|ip| ip.to_string());
     Object::new()
         .text("accountId", instance.account_id.as_str())
         .text("architecture", instance.architecture.as_str())
         .text("availabilityZone", &instance.placement.availability_zone)
-        .list(
-            "billingProducts",
-            instance.billing_products.iter().map(|code| &**code),
-        )
+        .list("billingProducts", instance.billing_products.iter().map(|code| &**code))
         .optional("devpayProductCodes", None)
-        .list(
-            "marketplaceProductCodes",
-            instance.product_codes.iter().map(|code| &**code),
-        )
+        .list("marketplaceProductCodes", instance.product_codes.iter().map(|code| &**code))
         .text("imageId", instance.ami_id.as_str())
         .text("instanceId", instance.id.as_str())
         .text("instanceType", &instance.instance_type)
-        .optional(
-            "kernelId",
-            instance.kernel_id.as_ref().map(model::KernelId::as_str),
-        )
+        .optional("kernelId", instance.kernel_id.as_ref().map(model::KernelId::as_str))
         .text("pendingTime", &instance.pending_time.to_string())
         .optional("privateIp", private_ip.as_deref())
-        .optional(
-            "ramdiskId",
-            instance.ramdisk_id.as_ref().map(model::RamdiskId::as_str),
-        )
+        .optional("ramdiskId", instance.ramdisk_id.as_ref().map(model::RamdiskId::as_str))
         .text("region", instance.region.as_str())
         .text("version", "2017-09-30")
         .end()
@@ -49,10 +35,7 @@ pub(crate) fn iam_info(instance: &Instance) -> Option<String> {
     let profile = instance.instance_profile.as_ref()?;
     let updated = instance.last_modified.to_string();
     let (account, partition) = (instance.account_id, instance.region.partition());
-    let arn = format!(
-        "arn:{partition}:iam::{account}:instance-profile/{}",
-        profile.name
-    );
+    let arn = format!("arn:{partition}:iam::{account}:instance-profile/{}", profile.name);
     let info = match (profile.status, &profile.role) {
         (InstanceProfileStatus::Deleted, _) => Object::new()
             .text("Code", "InstanceProfileNotFound")
@@ -63,10 +46,7 @@ pub(crate) fn iam_info(instance: &Instance) -> Option<String> {
             .text("LastUpdated", &updated),
         (InstanceProfileStatus::Active, None) => Object::new()
             .text("Code", "Success")
-            .text(
-                "Message",
-                &format!("Instance Profile does not contain a role. {arn}"),
-            )
+            .text("Message", &format!("Instance Profile does not contain a role. {arn}"))
             .text("LastUpdated", &updated)
             .text("InstanceProfileArn", &arn)
             .text("InstanceProfileId", &profile.id),
@@ -127,10 +107,7 @@ pub(crate) fn rebalance(notice: Timestamp) -> String {
 
 /// Renders `spot/instance-action`.
 pub(crate) fn spot_action(interruption: model::SpotInterruption) -> String {
-    format!(
-        "{{\"action\": \"{}\", \"time\": \"{}\"}}",
-        interruption.action, interruption.time
-    )
+    format!("{{\"action\": \"{}\", \"time\": \"{}\"}}", interruption.action, interruption.time)
 }
 
 #[cfg(test)]

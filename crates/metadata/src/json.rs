@@ -10,18 +10,12 @@ pub(crate) struct Object {
 impl Object {
     /// Starts an object at the left margin.
     pub(crate) fn new() -> Self {
-        Self {
-            text: "{".to_owned(),
-            indent: "",
-        }
+        Self { text: "{".to_owned(), indent: "" }
     }
 
     /// Starts an object two spaces in.
     pub(crate) fn indented() -> Self {
-        Self {
-            text: "  {".to_owned(),
-            indent: "  ",
-        }
+        Self { text: "  {".to_owned(), indent: "  " }
     }
 
     /// Adds a text member.
@@ -105,10 +99,7 @@ mod tests {
             "{\n  \"Code\" : \"Success\",\n  \"kernelId\" : null,\n  \"codes\" : [ \"a\", \"b\" ],\n  \
              \"none\" : null\n}"
         );
-        assert_eq!(
-            Object::indented().text("a", "b").end(),
-            "  {\n    \"a\" : \"b\"\n  }"
-        );
+        assert_eq!(Object::indented().text("a", "b").end(), "  {\n    \"a\" : \"b\"\n  }");
     }
 
     #[test]

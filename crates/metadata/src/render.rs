@@ -72,21 +72,13 @@ pub fn render<'a>(
     sources: &impl Sources,
     now: Timestamp,
 ) -> Result<Content<'a>, Unsigned> {
-    let Leaf {
-        instance,
-        value,
-        delivery,
-        token_ttl_seconds,
-    } = leaf;
+    let Leaf { instance, value, delivery, token_ttl_seconds } = leaf;
     let text = |text: String| Cow::Owned(text.into_bytes());
     let (content_type, body) = match value {
         Value::Text(Cow::Borrowed(value)) => (ContentType::Text, Cow::Borrowed(value.as_bytes())),
         Value::Text(Cow::Owned(value)) => (ContentType::Text, text(value)),
         Value::UserData(bytes) => (ContentType::Octets, Cow::Borrowed(bytes)),
-        Value::IdentityDocument => (
-            ContentType::Text,
-            text(document::identity_document(instance)),
-        ),
+        Value::IdentityDocument => (ContentType::Text, text(document::identity_document(instance))),
         Value::Signature(kind) => {
             let document = document::identity_document(instance);
             let Some(signatures) = sources.signatures(&document) else {
@@ -101,15 +93,12 @@ pub fn render<'a>(
         }
         Value::InstanceCredentials => {
             let credentials =
-                sources
-                    .issuer_key()
-                    .derive(instance.id, "aws:ec2-instance", leaf.delivery, now);
+                sources.issuer_key().derive(instance.id, "aws:ec2-instance", leaf.delivery, now);
             (ContentType::Text, text(credentials::document(&credentials)))
         }
-        Value::RoleCredentials(role) => (
-            ContentType::Text,
-            text(role_document(instance, role, sources, delivery, now)),
-        ),
+        Value::RoleCredentials(role) => {
+            (ContentType::Text, text(role_document(instance, role, sources, delivery, now)))
+        }
     };
     Ok(Content {
         content_type,

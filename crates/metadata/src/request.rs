@@ -198,10 +198,7 @@ impl<'a> Request<'a> {
             10 if is("User-Agent") => self.user_agent = Some(value),
             14 if is("Content-Length") => framing.read_length(value)?,
             17 if is("Transfer-Encoding") => framing.read_coding(value)?,
-            15.. if name
-                .get(..12)
-                .is_some_and(|n| n.eq_ignore_ascii_case("X-Forwarded-")) =>
-            {
+            15.. if name.get(..12).is_some_and(|n| n.eq_ignore_ascii_case("X-Forwarded-")) => {
                 self.is_proxied = true;
                 self.is_forwarded |= is(wire::FORWARDED_FOR_HEADER);
             }
@@ -269,11 +266,7 @@ fn find_end_of_head(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
             (false, _) => has_request_line = true,
         }
     }
-    if bytes.len() > HEAD_BYTES_MAX {
-        Err(Malformed::HeadTooLong)
-    } else {
-        Ok(None)
-    }
+    if bytes.len() > HEAD_BYTES_MAX { Err(Malformed::HeadTooLong) } else { Ok(None) }
 }
 
 fn malformed(fault: httparse::Error) -> Malformed {
@@ -300,21 +293,12 @@ fn method(name: &str) -> Method {
 fn target(text: &[u8]) -> Result<Target<'_>, Malformed> {
     const SCHEME: &[u8] = b"http://";
     match text.split_at_checked(SCHEME.len()) {
-        _ if text.first() == Some(&b'/') => Ok(Target {
-            authority: None,
-            path: text,
-        }),
+        _ if text.first() == Some(&b'/') => Ok(Target { authority: None, path: text }),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => {
-            let end = rest
-                .iter()
-                .position(|b| matches!(b, b'/' | b'?'))
-                .unwrap_or(rest.len());
+            let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
             match rest.split_at_checked(end) {
                 Some(([], _)) | None => Err(Malformed::Target),
-                Some((authority, path)) => Ok(Target {
-                    authority: Some(authority),
-                    path,
-                }),
+                Some((authority, path)) => Ok(Target { authority: Some(authority), path }),
             }
         }
         _ => Err(Malformed::Target),

@@ -73,11 +73,7 @@ impl TokenKey {
     /// Prepares the key `secret`, to be named `id` in tokens.
     pub fn new(id: u8, secret: [u8; 32]) -> Self {
         let cipher = Aes256Gcm::new(&secret.into());
-        Self {
-            id,
-            secret: Secret::new(secret),
-            cipher,
-        }
+        Self { id, secret: Secret::new(secret), cipher }
     }
 
     /// Returns the number that names the key in tokens.
@@ -121,15 +117,8 @@ impl TokenKeys {
     ) -> Option<Token> {
         let prefix = format.prefix();
         let mut nonce_with_key = [self.newest.id; NONCE_BYTES + 1];
-        nonce_with_key
-            .iter_mut()
-            .skip(1)
-            .zip(nonce)
-            .for_each(|(byte, random)| *byte = random);
-        let mut expiry = now
-            .as_millis()
-            .saturating_add(ttl.as_millis())
-            .to_be_bytes();
+        nonce_with_key.iter_mut().skip(1).zip(nonce).for_each(|(byte, random)| *byte = random);
+        let mut expiry = now.as_millis().saturating_add(ttl.as_millis()).to_be_bytes();
         let associated = Associated::new(prefix, instance);
         let tag = self
             .newest
@@ -142,10 +131,7 @@ impl TokenKeys {
             .ok()?;
         let mut bytes = [0; TOKEN_BYTES];
         let parts = [&prefix[..], &nonce_with_key, &expiry, &tag];
-        bytes
-            .iter_mut()
-            .zip(parts.into_iter().flatten())
-            .for_each(|(to, from)| *to = *from);
+        bytes.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
         let mut token = [0; TOKEN_CHARACTERS];
         URL_SAFE.encode_slice(bytes, &mut token).ok().map(|_| token)
     }
@@ -194,9 +180,7 @@ impl TokenKeys {
     }
 
     fn find(&self, id: u8) -> Option<&TokenKey> {
-        std::iter::once(&self.newest)
-            .chain(&self.older)
-            .find(|key| key.id == id)
+        std::iter::once(&self.newest).chain(&self.older).find(|key| key.id == id)
     }
 }
 
@@ -210,10 +194,7 @@ impl Associated {
     fn new(prefix: [u8; PREFIX_BYTES], instance: InstanceId) -> Self {
         let mut bytes = [0; ASSOCIATED_BYTES_MAX];
         let mut length = 0;
-        for (to, from) in bytes
-            .iter_mut()
-            .zip(prefix.iter().chain(instance.as_str().as_bytes()))
-        {
+        for (to, from) in bytes.iter_mut().zip(prefix.iter().chain(instance.as_str().as_bytes())) {
             *to = *from;
             length += 1;
         }
@@ -226,10 +207,7 @@ impl Associated {
 }
 
 fn split<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), TokenRefusal> {
-    bytes
-        .split_first_chunk()
-        .map(|(first, rest)| (*first, rest))
-        .ok_or(TokenRefusal::Malformed)
+    bytes.split_first_chunk().map(|(first, rest)| (*first, rest)).ok_or(TokenRefusal::Malformed)
 }
 
 #[cfg(test)]
@@ -253,25 +231,13 @@ mod tests {
     }
 
     fn mint(keys: &TokenKeys, seconds: u32) -> Token {
-        keys.mint(
-            TokenFormat::Nitro,
-            instance(1),
-            ttl(seconds),
-            NOW,
-            [9; NONCE_BYTES],
-        )
-        .unwrap()
+        keys.mint(TokenFormat::Nitro, instance(1), ttl(seconds), NOW, [9; NONCE_BYTES]).unwrap()
     }
 
     #[test]
     fn a_token_has_the_shape_of_ec2s() {
-        for (format, start) in [
-            (TokenFormat::Nitro, b"AQAEA"),
-            (TokenFormat::Legacy, b"AQAAA"),
-        ] {
-            let token = keys()
-                .mint(format, instance(1), ttl(60), NOW, [0; NONCE_BYTES])
-                .unwrap();
+        for (format, start) in [(TokenFormat::Nitro, b"AQAEA"), (TokenFormat::Legacy, b"AQAAA")] {
+            let token = keys().mint(format, instance(1), ttl(60), NOW, [0; NONCE_BYTES]).unwrap();
             assert!(token.starts_with(start) && token.ends_with(b"=="));
             assert!(keys().verify(&token, instance(1), NOW).is_ok());
         }
@@ -293,19 +259,13 @@ mod tests {
     fn a_clock_set_back_does_not_lengthen_a_life() {
         let token = mint(&keys(), 21_600);
         let earlier = NOW.plus_seconds(-3600);
-        assert_eq!(
-            keys().verify(&token, instance(1), earlier),
-            Err(TokenRefusal::Expired)
-        );
+        assert_eq!(keys().verify(&token, instance(1), earlier), Err(TokenRefusal::Expired));
     }
 
     #[test]
     fn a_token_is_no_good_for_another_instance() {
         let token = mint(&keys(), 60);
-        assert_eq!(
-            keys().verify(&token, instance(2), NOW),
-            Err(TokenRefusal::Forged)
-        );
+        assert_eq!(keys().verify(&token, instance(2), NOW), Err(TokenRefusal::Forged));
     }
 
     #[test]
@@ -314,10 +274,7 @@ mod tests {
         let rotated = TokenKeys::new(TokenKey::new(8, [8; 32]), vec![TokenKey::new(7, [7; 32])]);
         assert!(rotated.verify(&token, instance(1), NOW).is_ok());
         let forgotten = TokenKeys::new(TokenKey::new(8, [8; 32]), Vec::new());
-        assert_eq!(
-            forgotten.verify(&token, instance(1), NOW),
-            Err(TokenRefusal::UnknownKey)
-        );
+        assert_eq!(forgotten.verify(&token, instance(1), NOW), Err(TokenRefusal::UnknownKey));
     }
 
     #[test]
@@ -335,12 +292,7 @@ mod tests {
         let last = unpadded.chars().last().unwrap();
         let loose = char::from(last as u8 + 1);
         let trailing = format!("{}{loose}==", &unpadded[..unpadded.len() - 1]);
-        for spelling in [
-            unpadded.to_owned(),
-            format!("{text} "),
-            text.clone(),
-            trailing,
-        ] {
+        for spelling in [unpadded.to_owned(), format!("{text} "), text.clone(), trailing] {
             let verdict = keys().verify(spelling.as_bytes(), instance(1), NOW);
             assert_eq!(verdict.is_ok(), spelling == text, "{spelling}");
         }

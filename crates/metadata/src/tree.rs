@@ -76,19 +76,9 @@ enum Kind {
 ///
 /// [`Refusal::PathUnknown`] if there is nothing, or nothing now.
 pub fn resolve(authorized: Authorized<'_>) -> Result<Leaf<'_>, Refusal> {
-    let Authorized {
-        instance,
-        path,
-        delivery,
-        token_ttl_seconds,
-    } = authorized;
+    let Authorized { instance, path, delivery, token_ttl_seconds } = authorized;
     path.and_then(|path| find(instance, path.segments()))
-        .map(|value| Leaf {
-            instance,
-            value,
-            delivery,
-            token_ttl_seconds,
-        })
+        .map(|value| Leaf { instance, value, delivery, token_ttl_seconds })
         .ok_or(Refusal::PathUnknown { token_ttl_seconds })
 }
 
@@ -98,9 +88,7 @@ fn find<'a, 'p>(
 ) -> Option<Value<'a>> {
     let scope = Scope::new(instance);
     let Some(version) = segments.next() else {
-        return Some(listing(
-            &Version::names().map(Cow::Borrowed).collect::<Vec<_>>(),
-        ));
+        return Some(listing(&Version::names().map(Cow::Borrowed).collect::<Vec<_>>()));
     };
     let version = Version::find(version)?;
     match segments.next() {
@@ -108,10 +96,9 @@ fn find<'a, 'p>(
         Some("dynamic") => walk(categories::DYNAMIC, scope, version, segments),
         Some("meta-data") => walk(categories::META_DATA, scope, version, segments),
         // A leaf has nothing below it.
-        Some("user-data") if segments.next().is_none() => instance
-            .user_data
-            .as_ref()
-            .map(|data| Value::UserData(data.as_bytes())),
+        Some("user-data") if segments.next().is_none() => {
+            instance.user_data.as_ref().map(|data| Value::UserData(data.as_bytes()))
+        }
         Some(_) => None,
     }
 }
@@ -159,10 +146,7 @@ fn listing<'a>(names: &[Cow<'_, str>]) -> Value<'a> {
 
 /// Returns the names that a directory shows, directories with a final slash.
 fn names<'a>(directory: &'static [Node], scope: Scope<'a>, version: Version) -> Vec<Cow<'a, str>> {
-    directory
-        .iter()
-        .flat_map(|node| node.shown(scope, version))
-        .collect()
+    directory.iter().flat_map(|node| node.shown(scope, version)).collect()
 }
 
 impl Node {
@@ -205,9 +189,9 @@ impl Node {
     fn is_present(&self, scope: Scope<'_>, version: Version) -> bool {
         match self.kind {
             Kind::Leaf(since, value) => since <= version && value(scope).is_some(),
-            Kind::Directory(nodes) => nodes
-                .iter()
-                .any(|node| !node.shown(scope, version).is_empty()),
+            Kind::Directory(nodes) => {
+                nodes.iter().any(|node| !node.shown(scope, version).is_empty())
+            }
         }
     }
 }

@@ -203,15 +203,9 @@ impl FromStr for Region {
 
     fn from_str(text: &str) -> Result<Self, IdRefusal> {
         let shaped = (3..=32).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && text.contains('-');
-        if shaped {
-            Ok(Self(text.into()))
-        } else {
-            Err(IdRefusal::Region(quoted(text)))
-        }
+        if shaped { Ok(Self(text.into())) } else { Err(IdRefusal::Region(quoted(text))) }
     }
 }
 
@@ -279,32 +273,17 @@ mod tests {
         for good in ["i-1234567890abcdef0", "i-1234abcd"] {
             assert_eq!(good.parse::<InstanceId>().unwrap().as_str(), good);
         }
-        for bad in [
-            "",
-            "i-",
-            "i-1234567890abcdef",
-            "i-1234567890ABCDEF0",
-            "ami-1234abcd",
-            "i-1234abcg",
-        ] {
+        for bad in
+            ["", "i-", "i-1234567890abcdef", "i-1234567890ABCDEF0", "ami-1234abcd", "i-1234abcg"]
+        {
             assert!(bad.parse::<InstanceId>().is_err(), "{bad:?}");
         }
-        assert_eq!(
-            "subnet-0123456789abcdef0"
-                .parse::<SubnetId>()
-                .unwrap()
-                .as_str()
-                .len(),
-            24
-        );
+        assert_eq!("subnet-0123456789abcdef0".parse::<SubnetId>().unwrap().as_str().len(), 24);
     }
 
     #[test]
     fn numbers_make_17_digits() {
-        assert_eq!(
-            InstanceId::from_number(0xabc).as_str(),
-            "i-00000000000000abc"
-        );
+        assert_eq!(InstanceId::from_number(0xabc).as_str(), "i-00000000000000abc");
         let most = SubnetId::from_number(u128::MAX);
         assert_eq!(most.as_str().parse::<SubnetId>(), Ok(most));
     }
@@ -328,10 +307,7 @@ mod tests {
             ("us-isob-east-1", "aws-iso-b", "sc2s.sgov.gov"),
         ] {
             let region: Region = region.parse().unwrap();
-            assert_eq!(
-                (region.partition(), region.service_domain()),
-                (partition, domain)
-            );
+            assert_eq!((region.partition(), region.service_domain()), (partition, domain));
         }
     }
 }

@@ -287,16 +287,9 @@ impl Instance {
         let shown = self.options.instance_metadata_tags == Switch::Enabled;
         if let Some(key) = self.tags.keys().find(|key| shown && !key.is_path_safe()) {
             let key = key.as_str().escape_debug().to_string();
-            return Err(InstanceRefusal::TagNotPathSafe {
-                instance: self.id,
-                key,
-            });
+            return Err(InstanceRefusal::TagNotPathSafe { instance: self.id, key });
         }
-        match self
-            .block_devices
-            .iter()
-            .find(|device| !is_block_device_name(&device.name))
-        {
+        match self.block_devices.iter().find(|device| !is_block_device_name(&device.name)) {
             Some(device) => Err(InstanceRefusal::UnknownBlockDevice {
                 instance: self.id,
                 name: device.name.to_string(),
@@ -309,10 +302,7 @@ impl Instance {
         if self.interfaces.is_empty() {
             return Err(InstanceRefusal::NoInterface(self.id));
         }
-        let twins = |what| InstanceRefusal::TwinInterfaces {
-            instance: self.id,
-            what,
-        };
+        let twins = |what| InstanceRefusal::TwinInterfaces { instance: self.id, what };
         let (mut macs, mut numbers) = (BTreeSet::new(), BTreeSet::new());
         for interface in &self.interfaces {
             if !macs.insert(interface.mac) {
@@ -341,10 +331,7 @@ impl Instance {
     ///
     /// An interface without any address has none (data plane, 5.8).
     pub fn hostname(&self, interface: &Interface) -> Option<String> {
-        let domain = self
-            .domain
-            .as_deref()
-            .map_or_else(|| self.default_domain(), str::to_owned);
+        let domain = self.domain.as_deref().map_or_else(|| self.default_domain(), str::to_owned);
         match (self.hostname_type, interface.primary_ipv4()) {
             (HostnameType::IpName, Some(address)) => {
                 Some(format!("ip-{}.{domain}", dashed(address)))

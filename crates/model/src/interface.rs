@@ -40,11 +40,7 @@ impl FromStr for MacAddress {
                 .and_then(|part| u8::from_str_radix(part, 16).ok())
                 .ok_or_else(|| not_a_mac(text))?;
         }
-        if parts.next().is_some() {
-            Err(not_a_mac(text))
-        } else {
-            Ok(Self(bytes))
-        }
+        if parts.next().is_some() { Err(not_a_mac(text)) } else { Ok(Self(bytes)) }
     }
 }
 
@@ -155,28 +151,20 @@ impl Interface {
             device_number: 0,
             network_card: None,
             owner_id: None,
-            ipv4: vec![Ipv4Address {
-                private: address,
-                public: None,
-            }],
+            ipv4: vec![Ipv4Address { private: address, public: None }],
             ipv6: Vec::new(),
             ipv4_prefixes: Vec::new(),
             ipv6_prefixes: Vec::new(),
             security_groups: "default"
                 .parse()
-                .map(|name| SecurityGroup {
-                    id: default_security_group_id(),
-                    name,
-                })
+                .map(|name| SecurityGroup { id: default_security_group_id(), name })
                 .into_iter()
                 .collect(),
             subnet_id: default_subnet_id(),
             subnet_ipv4_cidr: Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 16).ok(),
             subnet_ipv6_cidrs: Vec::new(),
             vpc_id: default_vpc_id(),
-            vpc_ipv4_cidrs: Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 16)
-                .into_iter()
-                .collect(),
+            vpc_ipv4_cidrs: Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 16).into_iter().collect(),
             vpc_ipv6_cidrs: Vec::new(),
         }
     }
@@ -190,11 +178,7 @@ impl Interface {
     pub fn public_ipv4s(&self) -> impl Iterator<Item = Ipv4Addr> {
         self.ipv4.iter().enumerate().filter_map(|(index, address)| {
             let public = address.public?;
-            let seen = self
-                .ipv4
-                .iter()
-                .take(index)
-                .any(|earlier| earlier.public == Some(public));
+            let seen = self.ipv4.iter().take(index).any(|earlier| earlier.public == Some(public));
             if seen { None } else { Some(public) }
         })
     }
@@ -234,13 +218,9 @@ mod tests {
     fn mac_addresses_are_written_in_lower_case() {
         let mac: MacAddress = "02:29:96:8F:6A:2D".parse().unwrap();
         assert_eq!(mac.to_string(), "02:29:96:8f:6a:2d");
-        for bad in [
-            "",
-            "02:29:96:8f:6a",
-            "02:29:96:8f:6a:2d:00",
-            "2:29:96:8f:6a:2d",
-            "02-29-96-8f-6a-2d",
-        ] {
+        for bad in
+            ["", "02:29:96:8f:6a", "02:29:96:8f:6a:2d:00", "2:29:96:8f:6a:2d", "02-29-96-8f-6a-2d"]
+        {
             assert!(bad.parse::<MacAddress>().is_err(), "{bad:?}");
         }
     }
@@ -249,10 +229,7 @@ mod tests {
     fn derived_interfaces_differ_between_instances_and_not_between_starts() {
         let one = Interface::derived("i-00000000000000001".parse().unwrap());
         let two = Interface::derived("i-00000000000000002".parse().unwrap());
-        assert_eq!(
-            one,
-            Interface::derived("i-00000000000000001".parse().unwrap())
-        );
+        assert_eq!(one, Interface::derived("i-00000000000000001".parse().unwrap()));
         assert_ne!(one.mac, two.mac);
         assert_ne!(one.primary_ipv4(), two.primary_ipv4());
     }
@@ -262,18 +239,9 @@ mod tests {
         let mut interface = Interface::derived("i-00000000000000001".parse().unwrap());
         let public = Some(Ipv4Addr::new(203, 0, 113, 25));
         interface.ipv4 = vec![
-            Ipv4Address {
-                private: Ipv4Addr::new(10, 0, 1, 10),
-                public,
-            },
-            Ipv4Address {
-                private: Ipv4Addr::new(10, 0, 1, 11),
-                public,
-            },
+            Ipv4Address { private: Ipv4Addr::new(10, 0, 1, 10), public },
+            Ipv4Address { private: Ipv4Addr::new(10, 0, 1, 11), public },
         ];
-        assert_eq!(
-            interface.public_ipv4s().collect::<Vec<_>>(),
-            Vec::from_iter(public)
-        );
+        assert_eq!(interface.public_ipv4s().collect::<Vec<_>>(), Vec::from_iter(public));
     }
 }

@@ -39,11 +39,7 @@ impl HopLimit {
 
     /// Returns the hop limit, or nothing for a number outside 1 to 64.
     pub const fn new(hops: u8) -> Option<Self> {
-        if hops >= 1 && hops <= 64 {
-            Some(Self(hops))
-        } else {
-            None
-        }
+        if hops >= 1 && hops <= 64 { Some(Self(hops)) } else { None }
     }
 
     /// Returns the number of hops.
@@ -57,10 +53,7 @@ impl FromStr for HopLimit {
 
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse().ok().and_then(Self::new).ok_or_else(|| {
-            format!(
-                "`{}` is not a hop limit: use a number from 1 to 64",
-                crate::id::quoted(text)
-            )
+            format!("`{}` is not a hop limit: use a number from 1 to 64", crate::id::quoted(text))
         })
     }
 }
@@ -146,9 +139,7 @@ impl OptionsChange {
                 .http_put_response_hop_limit
                 .unwrap_or(options.http_put_response_hop_limit),
             http_endpoint: self.http_endpoint.unwrap_or(options.http_endpoint),
-            http_protocol_ipv6: self
-                .http_protocol_ipv6
-                .unwrap_or(options.http_protocol_ipv6),
+            http_protocol_ipv6: self.http_protocol_ipv6.unwrap_or(options.http_protocol_ipv6),
             instance_metadata_tags: self
                 .instance_metadata_tags
                 .unwrap_or(options.instance_metadata_tags),
@@ -167,27 +158,17 @@ mod tests {
 
     #[test]
     fn hop_limits_are_1_to_64() {
-        for (text, expected) in [
-            ("1", Some(1)),
-            ("64", Some(64)),
-            ("0", None),
-            ("65", None),
-            ("-1", None),
-        ] {
-            assert_eq!(
-                text.parse::<HopLimit>().ok().map(HopLimit::as_hops),
-                expected,
-                "{text}"
-            );
+        for (text, expected) in
+            [("1", Some(1)), ("64", Some(64)), ("0", None), ("65", None), ("-1", None)]
+        {
+            assert_eq!(text.parse::<HopLimit>().ok().map(HopLimit::as_hops), expected, "{text}");
         }
     }
 
     #[test]
     fn a_change_keeps_what_it_leaves_out() {
-        let change = OptionsChange {
-            http_tokens: Some(HttpTokens::Optional),
-            ..Default::default()
-        };
+        let change =
+            OptionsChange { http_tokens: Some(HttpTokens::Optional), ..Default::default() };
         let options = change.apply(MetadataOptions::default());
         assert_eq!(options.http_tokens, HttpTokens::Optional);
         assert_eq!(options.http_put_response_hop_limit.as_hops(), 2);

@@ -30,9 +30,7 @@ impl FromStr for RoleName {
             Ok(Self(text.into()))
         } else {
             let text = crate::id::quoted(text);
-            Err(format!(
-                "`{text}` is not a name: use 1 to 64 letters, digits and `+=,.@_-`"
-            ))
+            Err(format!("`{text}` is not a name: use 1 to 64 letters, digits and `+=,.@_-`"))
         }
     }
 }
@@ -161,9 +159,6 @@ mod tests {
         let role: Role = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&role).unwrap(), text);
         let refusal = serde_json::from_str::<Role>(r#"{"name":"app"}"#).unwrap_err();
-        assert!(
-            refusal.to_string().contains("missing field `source`"),
-            "{refusal}"
-        );
+        assert!(refusal.to_string().contains("missing field `source`"), "{refusal}");
     }
 }

@@ -70,11 +70,7 @@ macro_rules! spelled {
 /// Says that `text` is no `what`, and what would be.
 pub(crate) fn unknown_spelling(what: &str, text: &str, spellings: &[&str]) -> String {
     let spellings: Vec<String> = spellings.iter().map(|s| format!("`{s}`")).collect();
-    format!(
-        "`{}` is not {what}: use {}",
-        text.escape_debug(),
-        spellings.join(" or ")
-    )
+    format!("`{}` is not {what}: use {}", text.escape_debug(), spellings.join(" or "))
 }
 
 pub(crate) use {spelled, written_as_text};

@@ -17,9 +17,8 @@ pub struct Timestamp(i64);
 pub struct TimestampRefusal(String);
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 impl Timestamp {
     /// Makes a timestamp from milliseconds since 1970.
@@ -53,18 +52,8 @@ impl Timestamp {
         fmt::from_fn(move |f| {
             let civil = Civil::of(self);
             let (weekday, month) = (civil.weekday(), civil.month_name());
-            let Civil {
-                year,
-                day,
-                hour,
-                minute,
-                second,
-                ..
-            } = civil;
-            write!(
-                f,
-                "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
-            )
+            let Civil { year, day, hour, minute, second, .. } = civil;
+            write!(f, "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
         })
     }
 
@@ -73,37 +62,16 @@ impl Timestamp {
         fmt::from_fn(move |f| {
             let civil = Civil::of(self);
             let month = civil.month_name();
-            let Civil {
-                year,
-                day,
-                hour,
-                minute,
-                second,
-                ..
-            } = civil;
-            write!(
-                f,
-                "{day} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
-            )
+            let Civil { year, day, hour, minute, second, .. } = civil;
+            write!(f, "{day} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
         })
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Civil {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-            ..
-        } = Civil::of(*self);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        )
+        let Civil { year, month, day, hour, minute, second, .. } = Civil::of(*self);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 
@@ -121,24 +89,11 @@ written_as_text!(Timestamp);
 fn parse(text: &str) -> Option<Timestamp> {
     let number = |range: std::ops::Range<usize>| -> Option<i64> {
         let digits = text.get(range)?;
-        if digits.bytes().all(|b| b.is_ascii_digit()) {
-            digits.parse().ok()
-        } else {
-            None
-        }
+        if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
     };
-    let separators = [
-        (4, "-"),
-        (7, "-"),
-        (10, "T"),
-        (13, ":"),
-        (16, ":"),
-        (19, "Z"),
-    ];
+    let separators = [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"), (19, "Z")];
     let shaped = text.len() == 20
-        && separators
-            .iter()
-            .all(|&(at, sign)| text.get(at..).is_some_and(|t| t.starts_with(sign)));
+        && separators.iter().all(|&(at, sign)| text.get(at..).is_some_and(|t| t.starts_with(sign)));
     if !shaped {
         return None;
     }
@@ -175,11 +130,7 @@ impl Civil {
             (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
-        };
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
         Self {
             year: era * 400 + year_of_era + i64::from(month <= 2),
             month,
@@ -193,11 +144,7 @@ impl Civil {
     }
 
     fn weekday(&self) -> &'static str {
-        usize::try_from(self.weekday)
-            .ok()
-            .and_then(|day| DAYS.get(day))
-            .copied()
-            .unwrap_or("???")
+        usize::try_from(self.weekday).ok().and_then(|day| DAYS.get(day)).copied().unwrap_or("???")
     }
 
     fn month_name(&self) -> &'static str {
@@ -228,26 +175,10 @@ mod tests {
     fn known_dates() {
         for (seconds, iso, http) in [
             (0, "1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (
-                1_741_082_472,
-                "2025-03-04T10:01:12Z",
-                "Tue, 04 Mar 2025 10:01:12 GMT",
-            ),
-            (
-                1_709_164_799,
-                "2024-02-28T23:59:59Z",
-                "Wed, 28 Feb 2024 23:59:59 GMT",
-            ),
-            (
-                1_709_164_800,
-                "2024-02-29T00:00:00Z",
-                "Thu, 29 Feb 2024 00:00:00 GMT",
-            ),
-            (
-                4_102_444_800,
-                "2100-01-01T00:00:00Z",
-                "Fri, 01 Jan 2100 00:00:00 GMT",
-            ),
+            (1_741_082_472, "2025-03-04T10:01:12Z", "Tue, 04 Mar 2025 10:01:12 GMT"),
+            (1_709_164_799, "2024-02-28T23:59:59Z", "Wed, 28 Feb 2024 23:59:59 GMT"),
+            (1_709_164_800, "2024-02-29T00:00:00Z", "Thu, 29 Feb 2024 00:00:00 GMT"),
+            (4_102_444_800, "2100-01-01T00:00:00Z", "Fri, 01 Jan 2100 00:00:00 GMT"),
         ] {
             let time = Timestamp::from_seconds(seconds);
             assert_eq!(time.to_string(), iso);

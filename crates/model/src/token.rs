@@ -45,8 +45,7 @@ impl TokenTtl {
             return Err(TtlRefusal::NotANumber);
         }
         let seconds = value.iter().fold(0_u32, |sum, digit| {
-            sum.saturating_mul(10)
-                .saturating_add(u32::from(digit - b'0'))
+            sum.saturating_mul(10).saturating_add(u32::from(digit - b'0'))
         });
         Some(Self(seconds))
             .filter(|ttl| (Self::MIN..=Self::MAX).contains(ttl))

@@ -58,10 +58,7 @@ impl fmt::Debug for UserData {
 
 /// How user data is written down.
 #[derive(Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a text, or a table such as { base64 = \"…\" }"
-)]
+#[serde(untagged, expecting = "expected a text, or a table such as { base64 = \"…\" }")]
 enum Written {
     Text(String),
     Encoded(Encoded),
@@ -77,9 +74,7 @@ impl Serialize for UserData {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {
             Ok(text) => Written::Text(text.to_owned()),
-            Err(_) => Written::Encoded(Encoded {
-                base64: STANDARD.encode(&self.0),
-            }),
+            Err(_) => Written::Encoded(Encoded { base64: STANDARD.encode(&self.0) }),
         }
         .serialize(serializer)
     }
@@ -104,10 +99,7 @@ mod tests {
     #[test]
     fn the_limit_is_16384_raw_bytes() {
         assert!(UserData::new(vec![0; 16_384]).is_ok());
-        assert_eq!(
-            UserData::new(vec![0; 16_385]),
-            Err(UserDataRefusal::Long { bytes: 16_385 })
-        );
+        assert_eq!(UserData::new(vec![0; 16_385]), Err(UserDataRefusal::Long { bytes: 16_385 }));
         assert_eq!(UserData::new(Vec::new()), Err(UserDataRefusal::Empty));
     }
 

@@ -86,10 +86,7 @@ pub(crate) async fn serve(
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        if !stream
-            .peer_cred()
-            .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
-        {
+        if !stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
             continue;
         }
         let (store, surroundings) = (Arc::clone(&store), Arc::clone(&surroundings));
@@ -109,9 +106,7 @@ async fn converse(
     let mut line = String::new();
     let (reading, mut writing) = stream.split();
     let limit = LINE_BYTES_MAX as u64;
-    tokio::io::BufReader::new(reading.take(limit))
-        .read_line(&mut line)
-        .await?;
+    tokio::io::BufReader::new(reading.take(limit)).read_line(&mut line).await?;
     // A commit waits for the disk: not on the thread that serves metrics.
     let answered = tokio::task::spawn_blocking(move || {
         let request = serde_json::from_str::<Request>(&line).map_err(|fault| fault.to_string());
@@ -161,10 +156,7 @@ pub enum AskFault {
 /// [`AskFault`]
 pub fn ask(directory: &Path, request: &Request) -> Result<serde_json::Value, AskFault> {
     let path = directory.join(SOCKET_NAME);
-    let broken = |reason: String| AskFault::Broken {
-        path: path.clone(),
-        reason,
-    };
+    let broken = |reason: String| AskFault::Broken { path: path.clone(), reason };
     let refused = |fault: std::io::Error| {
         if fault.kind() == std::io::ErrorKind::PermissionDenied {
             AskFault::NotPermitted(path.clone())

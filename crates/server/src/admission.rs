@@ -33,11 +33,7 @@ pub(crate) struct Permit {
 
 impl Admission {
     pub(crate) fn new(total_max: u32, per_source_max: u32) -> Self {
-        Self {
-            total_max,
-            per_source_max,
-            waiting: Mutex::default(),
-        }
+        Self { total_max, per_source_max, waiting: Mutex::default() }
     }
 
     /// Makes room for a connection from `source`.
@@ -57,20 +53,13 @@ impl Admission {
         }
         *of_source += 1;
         waiting.total += 1;
-        Ok(Permit {
-            admission: Arc::clone(self),
-            source,
-        })
+        Ok(Permit { admission: Arc::clone(self), source })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut waiting = self
-            .admission
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.admission.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.total = waiting.total.saturating_sub(1);
         if let Some(of_source) = waiting.per_source.get_mut(&self.source) {
             *of_source -= 1;
@@ -99,10 +88,7 @@ mod tests {
         let source = |last: u8| IpAddr::from([127, 0, 0, last]);
         let first = admission.admit(source(2)).unwrap();
         let _second = admission.admit(source(2)).unwrap();
-        assert_eq!(
-            admission.admit(source(2)).unwrap_err(),
-            Limit::ConnectionsPerSource
-        );
+        assert_eq!(admission.admit(source(2)).unwrap_err(), Limit::ConnectionsPerSource);
         let _other = admission.admit(source(3)).unwrap();
         assert_eq!(admission.admit(source(4)).unwrap_err(), Limit::Connections);
         drop(first);

@@ -94,10 +94,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new() -> Self {
-        Self {
-            second: i64::MIN,
-            date: String::new(),
-        }
+        Self { second: i64::MIN, date: String::new() }
     }
 
     /// Writes `reply` to the end of `out`; without its body if `head_only`.
@@ -115,11 +112,7 @@ impl Writer {
             // Writing to a string does not fail.
             let _ = write!(self.date, "{}", now.http_date());
         }
-        let mut answer = Answer {
-            out,
-            date: &self.date,
-            head_only,
-        };
+        let mut answer = Answer { out, date: &self.date, head_only };
         match wire {
             Wire::Legacy => legacy(&mut answer, reply),
             Wire::Nitro => nitro(&mut answer, reply),
@@ -243,9 +236,7 @@ fn nitro(answer: &mut Answer<'_>, reply: &Reply<'_>) {
         }
         // N7
         Reply::Refused(refusal @ Refusal::MethodNotAllowed(methods)) => {
-            answer
-                .status(http, status_of(*refusal))
-                .line(allow(*methods));
+            answer.status(http, status_of(*refusal)).line(allow(*methods));
             nitro_empty(answer);
         }
         Reply::Methods(methods) => {
@@ -373,16 +364,10 @@ mod tests {
             .flat_map(|byte| [byte >> 4, byte & 15])
             .map(|n| char::from_digit(u32::from(n), 16).unwrap())
             .collect();
-        assert_eq!(
-            digest,
-            "3f92bfc0961a4bf4e83938c708afb562018c698f4a2775acc4d59879c33aa39c"
-        );
-        for (status, bytes) in [
-            (UNAUTHORIZED, 343),
-            (BAD_REQUEST, 341),
-            (FORBIDDEN, 337),
-            (NOT_FOUND, 337),
-        ] {
+        assert_eq!(digest, "3f92bfc0961a4bf4e83938c708afb562018c698f4a2775acc4d59879c33aa39c");
+        for (status, bytes) in
+            [(UNAUTHORIZED, 343), (BAD_REQUEST, 341), (FORBIDDEN, 337), (NOT_FOUND, 337)]
+        {
             assert_eq!(xhtml(status, "\t").len(), bytes);
         }
     }

@@ -28,11 +28,7 @@ pub(crate) async fn fetch_credentials(
     let snapshot = store.snapshot();
     let mut first = Vec::new();
     for (role, _) in snapshot.roles() {
-        if let Role {
-            name,
-            credentials: CredentialSource::Process { command },
-        } = &**role
-        {
+        if let Role { name, credentials: CredentialSource::Process { command } } = &**role {
             let (name, command) = (name.clone(), command.clone());
             let (service, notices) = (Arc::clone(service), notices.clone());
             let (fetched, done) = oneshot::channel();
@@ -65,10 +61,7 @@ async fn keep_fresh(
                 Duration::from_secs(u64::try_from(seconds).unwrap_or(1))
             }
             Err(fault) => {
-                notices.tell(Notice::CredentialsNotFetched {
-                    role: role.clone(),
-                    fault,
-                });
+                notices.tell(Notice::CredentialsNotFetched { role: role.clone(), fault });
                 PROGRAM_RETRY
             }
         };

@@ -15,9 +15,7 @@ pub struct Clock {
 impl Clock {
     /// Takes the wall clock's word once.
     pub fn start() -> Self {
-        Self {
-            offset_millis: millis(ClockId::Realtime) - millis(ClockId::Boottime),
-        }
+        Self { offset_millis: millis(ClockId::Realtime) - millis(ClockId::Boottime) }
     }
 
     /// Returns the time.

@@ -105,10 +105,7 @@ impl Connection {
     /// Starts at `now`.
     pub fn new(now: Timestamp) -> Self {
         let deadline = Timestamp::from_millis(now.as_millis().saturating_add(HEAD_DEADLINE_MILLIS));
-        Self {
-            held: Vec::new(),
-            deadline,
-        }
+        Self { held: Vec::new(), deadline }
     }
 
     /// Returns when the driver must give up [reading](Step::Read).
@@ -175,12 +172,7 @@ fn advance(
         Ok(observation) => {
             let hop_limit = (request.method() == Method::Put).then(|| exchange.hop_limit());
             let limit = (observation.outcome == Outcome::Throttled).then_some(Limit::RequestRate);
-            Step::Write(Sending {
-                hop_limit,
-                ending,
-                observation,
-                limit,
-            })
+            Step::Write(Sending { hop_limit, ending, observation, limit })
         }
         Err(Unready { instance, document }) => Step::Sign { instance, document },
     }
@@ -203,12 +195,7 @@ fn refuse(malformed: Malformed, exchange: &mut Exchange<'_>, out: &mut Vec<u8>) 
         | Malformed::Version => None,
     };
     // What else the peer sends is not known to be anything.
-    Step::Write(Sending {
-        hop_limit: None,
-        ending: Ending::Drain,
-        observation,
-        limit,
-    })
+    Step::Write(Sending { hop_limit: None, ending: Ending::Drain, observation, limit })
 }
 
 /// How much of a request's body is there.

@@ -131,10 +131,7 @@ impl Counters {
     /// Counts a connection as waiting until the guard is dropped.
     pub(crate) fn waiting(self: &Arc<Self>, phase: Phase) -> Waiting {
         self.add(phase, 1);
-        Waiting {
-            counters: Arc::clone(self),
-            phase,
-        }
+        Waiting { counters: Arc::clone(self), phase }
     }
 
     fn add(&self, phase: Phase, change: i64) {
@@ -187,47 +184,22 @@ pub fn exposition(workers: &[Arc<Counters>], instances: usize) -> String {
     });
     let phases = Phase::ALL.map(|phase| {
         let gauge = |c: &Arc<Counters>| {
-            c.phases
-                .get(phase as usize)
-                .map_or(0, |gauge| gauge.load(Ordering::Relaxed))
+            c.phases.get(phase as usize).map_or(0, |gauge| gauge.load(Ordering::Relaxed))
         };
         let waiting: i64 = workers.iter().map(gauge).sum();
-        (
-            format!("{{phase=\"{}\"}}", phase.as_str()),
-            u64::try_from(waiting).unwrap_or(0),
-        )
+        (format!("{{phase=\"{}\"}}", phase.as_str()), u64::try_from(waiting).unwrap_or(0))
     });
     [
-        family(
-            "imds_requests_total",
-            "counter",
-            "Requests by version and outcome.",
-            &requests,
-        ),
-        family(
-            "imds_limit_hits_total",
-            "counter",
-            "Times that a limit bit.",
-            &limits,
-        ),
+        family("imds_requests_total", "counter", "Requests by version and outcome.", &requests),
+        family("imds_limit_hits_total", "counter", "Times that a limit bit.", &limits),
         family(
             "imds_turned_away_total",
             "counter",
             "Connections closed without an answer.",
             &turned,
         ),
-        family(
-            "imds_connections",
-            "gauge",
-            "Connections that wait, by what for.",
-            &phases,
-        ),
-        family(
-            "imds_instances",
-            "gauge",
-            "Instances held.",
-            &[(String::new(), instances as u64)],
-        ),
+        family("imds_connections", "gauge", "Connections that wait, by what for.", &phases),
+        family("imds_instances", "gauge", "Instances held.", &[(String::new(), instances as u64)]),
     ]
     .concat()
 }
@@ -263,10 +235,7 @@ mod tests {
         }
         let waiting = workers[0].waiting(Phase::Head);
         let text = exposition(&workers, 3);
-        assert!(
-            text.contains("imds_requests_total{version=\"v2\",outcome=\"ok\"} 2\n"),
-            "{text}"
-        );
+        assert!(text.contains("imds_requests_total{version=\"v2\",outcome=\"ok\"} 2\n"), "{text}");
         assert!(text.contains("imds_limit_hits_total{limit=\"head_deadline\"} 2\n"));
         assert!(text.contains("imds_connections{phase=\"head\"} 1\n"));
         assert!(text.contains("imds_instances 3\n"));

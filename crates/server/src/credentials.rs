@@ -35,10 +35,9 @@ impl HeldCredentials {
         };
         match &role.credentials {
             CredentialSource::BuiltIn => RoleCredentials::BuiltIn,
-            CredentialSource::Error { code, message } => RoleCredentials::Unavailable {
-                code: code.clone(),
-                message: message.clone(),
-            },
+            CredentialSource::Error { code, message } => {
+                RoleCredentials::Unavailable { code: code.clone(), message: message.clone() }
+            }
             CredentialSource::Process { .. } => match self.held.load().get(&role.name) {
                 Some(held) if held.expiration > now => RoleCredentials::Held(Arc::clone(held)),
                 Some(_) => unavailable("the role's credentials have ended and no new ones came"),
@@ -61,9 +60,7 @@ impl HeldCredentials {
 
 fn fixed_credentials(fixed: &StaticCredentials, now: Timestamp) -> RoleCredentials {
     let hour = Timestamp::from_seconds(now.as_seconds() - now.as_seconds().rem_euclid(3600));
-    let expiration = fixed
-        .expiration
-        .unwrap_or(hour.plus_seconds(ENDLESS_SECONDS + 3600));
+    let expiration = fixed.expiration.unwrap_or(hour.plus_seconds(ENDLESS_SECONDS + 3600));
     if expiration <= now {
         return unavailable("the role's static credentials have ended");
     }
@@ -79,16 +76,10 @@ fn fixed_credentials(fixed: &StaticCredentials, now: Timestamp) -> RoleCredentia
 /// EC2: trouble is a document too (data plane, 5.6).
 fn unavailable(message: &str) -> RoleCredentials {
     let line = |text: &str| -> Line {
-        #[expect(
-            clippy::expect_used,
-            reason = "constants of this module, each a plain line"
-        )]
+        #[expect(clippy::expect_used, reason = "constants of this module, each a plain line")]
         text.parse().expect("is a line")
     };
-    RoleCredentials::Unavailable {
-        code: line("Failed"),
-        message: line(message),
-    }
+    RoleCredentials::Unavailable { code: line("Failed"), message: line(message) }
 }
 
 /// Why a credential program gave nothing.
@@ -168,18 +159,12 @@ pub(crate) async fn run_program(
     let output = match tokio::time::timeout(PROGRAM_DEADLINE, run).await {
         Err(_) => return Err(ProgramFault::Slow { program }),
         Ok(Err(fault)) => {
-            return Err(ProgramFault::Unrunnable {
-                program,
-                reason: fault.to_string(),
-            });
+            return Err(ProgramFault::Unrunnable { program, reason: fault.to_string() });
         }
         Ok(Ok(output)) => output,
     };
     if !output.status.success() {
-        return Err(ProgramFault::Failed {
-            program,
-            status: output.status,
-        });
+        return Err(ProgramFault::Failed { program, status: output.status });
     }
     read_printed(program, &output.stdout, now)
 }
@@ -223,17 +208,12 @@ fn parse_expiration(text: &str) -> Option<Timestamp> {
     let seconds = text.get(..19)?;
     let rest = text.get(19..)?;
     let rest = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    matches!(rest, "Z" | "+00:00")
-        .then(|| format!("{seconds}Z").parse().ok())
-        .flatten()
+    matches!(rest, "Z" | "+00:00").then(|| format!("{seconds}Z").parse().ok()).flatten()
 }
 
 /// Returns when to fetch again: half way to the end, but at least five minutes before it.
 pub(crate) fn refresh_at(credentials: &Credentials, now: Timestamp) -> Timestamp {
-    let left = credentials
-        .expiration
-        .as_seconds()
-        .saturating_sub(now.as_seconds());
+    let left = credentials.expiration.as_seconds().saturating_sub(now.as_seconds());
     now.plus_seconds((left / 2).min(left - 300).max(1))
 }
 
@@ -281,9 +261,7 @@ mod tests {
         let held = HeldCredentials::default();
         let role = Role {
             name: "app".parse().unwrap(),
-            credentials: CredentialSource::Process {
-                command: vec!["get-keys".to_owned()],
-            },
+            credentials: CredentialSource::Process { command: vec!["get-keys".to_owned()] },
         };
         let find = |now| held.find(Some(&role), now);
         assert!(matches!(find(NOW), RoleCredentials::Unavailable { .. }));

@@ -85,14 +85,8 @@ enum State {
     Done,
     Drain,
     Read,
-    Sign {
-        instance: InstanceId,
-        document: String,
-    },
-    Write {
-        rest: Vec<u8>,
-        ending: Ending,
-    },
+    Sign { instance: InstanceId, document: String },
+    Write { rest: Vec<u8>, ending: Ending },
 }
 
 /// Accepts connections for an instance, for as long as the runtime lives.
@@ -102,10 +96,7 @@ pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, peer
             return;
         };
         for _ in 0..ACCEPT_BATCH {
-            match accept_with(
-                listener.get_ref(),
-                SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-            ) {
+            match accept_with(listener.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok(stream) => worker.serve(stream, peer),
                 Err(Errno::WOULDBLOCK) => {
                     ready.clear_ready();
@@ -248,12 +239,7 @@ impl Worker {
                 self.counters.turn_away(why);
                 State::Done
             }
-            Step::Write(Sending {
-                hop_limit,
-                ending,
-                observation,
-                limit,
-            }) => {
+            Step::Write(Sending { hop_limit, ending, observation, limit }) => {
                 self.counters.observe(observation);
                 self.explain_first_refusal(observation);
                 if let Some(limit) = limit {
@@ -308,9 +294,7 @@ impl Worker {
 
     /// The runtime's name for a time of our clock.
     fn instant(&self, time: Timestamp) -> Instant {
-        let millis = time
-            .as_millis()
-            .saturating_sub(self.clock.now().as_millis());
+        let millis = time.as_millis().saturating_sub(self.clock.now().as_millis());
         Instant::now() + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 }
@@ -322,14 +306,8 @@ fn transmit(stream: &OwnedFd, bytes: &[u8], ending: Ending) -> State {
             Ending::Close => State::Done,
             Ending::Drain => State::Drain,
         },
-        Ok(sent) => State::Write {
-            rest: bytes.get(sent..).unwrap_or_default().to_vec(),
-            ending,
-        },
-        Err(Errno::WOULDBLOCK | Errno::INTR) => State::Write {
-            rest: bytes.to_vec(),
-            ending,
-        },
+        Ok(sent) => State::Write { rest: bytes.get(sent..).unwrap_or_default().to_vec(), ending },
+        Err(Errno::WOULDBLOCK | Errno::INTR) => State::Write { rest: bytes.to_vec(), ending },
         Err(_) => State::Done,
     }
 }
@@ -358,10 +336,7 @@ fn random_nonces() -> impl FnMut() -> [u8; NONCE_BYTES] + Send {
     move || {
         if left == 0 {
             // Without randomness no token is safe, and there is no other way to get any.
-            #[expect(
-                clippy::expect_used,
-                reason = "the system's generator does not fail once up"
-            )]
+            #[expect(clippy::expect_used, reason = "the system's generator does not fail once up")]
             getrandom::fill(pool.as_flattened_mut()).expect("the system gives random bytes");
             left = pool.len();
         }

@@ -62,10 +62,7 @@ pub(crate) struct Unready {
 impl Desk {
     /// Draws nonces from `nonces`, which must be unpredictable and never give one twice.
     pub fn new(nonces: impl FnMut() -> [u8; NONCE_BYTES] + Send + 'static) -> Self {
-        Self {
-            writer: Writer::new(),
-            nonces: Box::new(nonces),
-        }
+        Self { writer: Writer::new(), nonces: Box::new(nonces) }
     }
 }
 
@@ -79,14 +76,7 @@ impl<'a> Exchange<'a> {
         desk: &'a mut Desk,
     ) -> Self {
         let instance = snapshot.instance(peer.instance).map(|instance| &**instance);
-        Self {
-            service,
-            snapshot,
-            instance,
-            peer,
-            now,
-            desk,
-        }
+        Self { service, snapshot, instance, peer, now, desk }
     }
 
     /// Returns why the peer gets no answer at all, if it does not.
@@ -104,8 +94,7 @@ impl<'a> Exchange<'a> {
 
     /// Returns how far an answer to the instance's PUT may travel.
     pub(crate) fn hop_limit(&self) -> HopLimit {
-        self.instance
-            .map_or(HopLimit::MIN, |i| i.options.http_put_response_hop_limit)
+        self.instance.map_or(HopLimit::MIN, |i| i.options.http_put_response_hop_limit)
     }
 
     /// Writes the answer to a request to `out`.
@@ -124,10 +113,7 @@ impl<'a> Exchange<'a> {
             Err(Short::Refused(refusal)) => Reply::Refused(refusal),
             Err(Short::Throttled) => Reply::Throttled,
             Err(Short::Unsigned(document)) if matches!(signed, Signed::NotAsked) => {
-                return Err(Unready {
-                    instance: self.peer.instance,
-                    document,
-                });
+                return Err(Unready { instance: self.peer.instance, document });
             }
             Err(Short::Unsigned(_) | Short::Faulted) => Reply::Faulted,
         };
@@ -170,11 +156,7 @@ impl<'a> Exchange<'a> {
             }
         };
         let leaf = resolve(authorize(read, keys, self.now)?)?;
-        let sources = Drawn {
-            exchange: self,
-            issuer_key,
-            signed,
-        };
+        let sources = Drawn { exchange: self, issuer_key, signed };
         Ok(Reply::Content(render(leaf, &sources, self.now)?))
     }
 
@@ -185,14 +167,8 @@ impl<'a> Exchange<'a> {
         head_only: bool,
         out: &mut Vec<u8>,
     ) -> Observation {
-        self.desk
-            .writer
-            .write(out, self.service.settings.wire, reply, head_only, self.now);
-        Observation {
-            instance: Some(self.peer.instance),
-            version,
-            outcome: reply.outcome(),
-        }
+        self.desk.writer.write(out, self.service.settings.wire, reply, head_only, self.now);
+        Observation { instance: Some(self.peer.instance), version, outcome: reply.outcome() }
     }
 }
 
@@ -248,25 +224,16 @@ impl Sources for Drawn<'_, '_> {
     }
 
     fn role_credentials(&self, role: &RoleName) -> RoleCredentials {
-        let Exchange {
-            service,
-            snapshot,
-            now,
-            ..
-        } = self.exchange;
-        service
-            .credentials
-            .find(snapshot.role(role).map(|role| &**role), *now)
+        let Exchange { service, snapshot, now, .. } = self.exchange;
+        service.credentials.find(snapshot.role(role).map(|role| &**role), *now)
     }
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {
         match self.signed {
             Signed::Done(signatures) => Some(Arc::new(signatures.clone())),
-            Signed::Failed | Signed::NotAsked => self
-                .exchange
-                .service
-                .signatures
-                .find(self.exchange.peer.instance, document),
+            Signed::Failed | Signed::NotAsked => {
+                self.exchange.service.signatures.find(self.exchange.peer.instance, document)
+            }
         }
     }
 }

@@ -15,10 +15,7 @@ use rustix::io::Errno;
 /// EC2: where instances find the service (data plane, 1.1).
 pub(crate) const ADDRESSES: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80),
-    SocketAddr::new(
-        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-        80,
-    ),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), 80),
 ];
 
 /// The loopback interface is the first of every network namespace.
@@ -74,10 +71,7 @@ impl LinkLocal {
                     return Err(LinkLocalFault::PermissionDenied(address));
                 }
                 Err(errno) => {
-                    return Err(LinkLocalFault::Other {
-                        address,
-                        reason: errno.to_string(),
-                    });
+                    return Err(LinkLocalFault::Other { address, reason: errno.to_string() });
                 }
             }
         }
@@ -112,15 +106,10 @@ fn change(address: IpAddr, change: Change) -> Result<(), Errno> {
     message.attributes.push(AddressAttribute::Address(address));
     if address.is_ipv6() {
         // Nobody else has it on the loopback interface: no need to ask around first.
-        message
-            .attributes
-            .push(AddressAttribute::Flags(AddressFlags::Nodad));
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
     let (request, flags) = match change {
-        Change::Add => (
-            RouteNetlinkMessage::NewAddress(message),
-            NLM_F_CREATE | NLM_F_EXCL,
-        ),
+        Change::Add => (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL),
         Change::Remove => (RouteNetlinkMessage::DelAddress(message), 0),
     };
     let mut request = NetlinkMessage::from(request);

@@ -77,10 +77,7 @@ pub(crate) fn listen_at(address: SocketAddr, workers: usize) -> Result<Listening
     for socket in &sockets {
         listen(socket, BACKLOG).map_err(fault)?;
     }
-    Ok(Listening {
-        address: bound,
-        sockets,
-    })
+    Ok(Listening { address: bound, sockets })
 }
 
 fn open(address: SocketAddr) -> Result<OwnedFd, Errno> {
@@ -103,10 +100,7 @@ fn fault(address: SocketAddr, errno: Errno) -> ListenFault {
         Errno::ADDRINUSE => ListenFault::AddressInUse(address),
         Errno::ADDRNOTAVAIL => ListenFault::AddressNotAvailable(address),
         Errno::ACCESS | Errno::PERM => ListenFault::PermissionDenied(address),
-        errno => ListenFault::Other {
-            address,
-            reason: errno.to_string(),
-        },
+        errno => ListenFault::Other { address, reason: errno.to_string() },
     }
 }
 
@@ -129,9 +123,6 @@ mod tests {
     #[test]
     fn a_foreign_address_is_refused() {
         let fault = listen_at("192.0.2.1:0".parse().unwrap(), 1).unwrap_err();
-        assert!(
-            matches!(fault, ListenFault::AddressNotAvailable(_)),
-            "{fault}"
-        );
+        assert!(matches!(fault, ListenFault::AddressNotAvailable(_)), "{fault}");
     }
 }

@@ -73,13 +73,7 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 async fn metrics(State(managed): State<Managed>) -> impl IntoResponse {
     let instances = managed.store.current().instance_count();
     let text = exposition(&managed.counters, instances);
-    (
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text,
-    )
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 /// The process lives.

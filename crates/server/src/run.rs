@@ -83,17 +83,8 @@ pub struct Ready {
 
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let urls: Vec<_> = self
-            .metadata
-            .iter()
-            .map(|(address, _)| url(*address))
-            .collect();
-        write!(
-            f,
-            "metadata at {}; management at {}",
-            urls.join(" and "),
-            url(self.management)
-        )
+        let urls: Vec<_> = self.metadata.iter().map(|(address, _)| url(*address)).collect();
+        write!(f, "metadata at {}; management at {}", urls.join(" and "), url(self.management))
     }
 }
 
@@ -172,9 +163,7 @@ pub fn run(
     on_ready: impl FnOnce(&Ready),
     on_notice: impl FnMut(Notice),
 ) -> Result<(), RunFault> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(settings, store, on_ready, on_notice))
 }
 
@@ -191,29 +180,16 @@ async fn serve(
 
     let service = Arc::new(Service::new(settings.service));
     let report = notices.clone();
-    let signer = Signer::start(
-        Arc::clone(&service),
-        Arc::clone(&store),
-        clock,
-        move |fault| {
-            report.tell(Notice::IdentityKeys(fault));
-        },
-    )?;
+    let signer = Signer::start(Arc::clone(&service), Arc::clone(&store), clock, move |fault| {
+        report.tell(Notice::IdentityKeys(fault));
+    })?;
     background::fetch_credentials(&service, &store, clock, &notices).await;
     let period_seconds = settings.token_key_period_seconds;
     let rotated = Arc::clone(&store);
-    tokio::spawn(background::rotate_token_keys(
-        rotated,
-        clock,
-        period_seconds,
-        notices.clone(),
-    ));
+    tokio::spawn(background::rotate_token_keys(rotated, clock, period_seconds, notices.clone()));
 
     let counters: Arc<[Arc<Counters>]> = (0..settings.workers).map(|_| Arc::default()).collect();
-    let Bounds {
-        connections,
-        connections_per_source,
-    } = settings.bounds;
+    let Bounds { connections, connections_per_source } = settings.bounds;
     let admission = Arc::new(Admission::new(connections, connections_per_source));
     let explained = Arc::default();
     let worker = |counters: &Arc<Counters>| Worker {
@@ -230,15 +206,9 @@ async fn serve(
     let workers = counters.iter().map(worker).collect();
     let threads = start_workers(opened.listening, workers, &stopped)?;
 
-    let managed = Managed {
-        store: Arc::clone(&store),
-        counters,
-    };
+    let managed = Managed { store: Arc::clone(&store), counters };
     tokio::spawn(manage::serve(opened.manage, managed));
-    let surroundings = Arc::new(Running {
-        ready: Arc::clone(&ready),
-        signer,
-    });
+    let surroundings = Arc::new(Running { ready: Arc::clone(&ready), signer });
     tokio::spawn(admin::serve(opened.admin, store, surroundings, clock));
 
     on_ready(&ready);
@@ -280,34 +250,18 @@ struct Opened {
 impl Opened {
     async fn open(settings: &ServerSettings, store: &Store) -> Result<Self, RunFault> {
         let (admin, socket) = admin::bind(&settings.data_dir)?;
-        let link_local = if settings.link_local {
-            Some(LinkLocal::add()?)
-        } else {
-            None
-        };
+        let link_local = if settings.link_local { Some(LinkLocal::add()?) } else { None };
         let listening = listen_everywhere(settings, store)?;
-        let manage = manage::bind(settings.manage)
-            .await
-            .map_err(|fault| RunFault::Manage {
-                address: settings.manage,
-                reason: fault.to_string(),
-            })?;
-        Ok(Self {
-            admin,
-            _socket: socket,
-            _link_local: link_local,
-            listening,
-            manage,
-        })
+        let manage = manage::bind(settings.manage).await.map_err(|fault| RunFault::Manage {
+            address: settings.manage,
+            reason: fault.to_string(),
+        })?;
+        Ok(Self { admin, _socket: socket, _link_local: link_local, listening, manage })
     }
 
     fn ready(&self, settings: &ServerSettings) -> std::io::Result<Ready> {
         Ok(Ready {
-            metadata: self
-                .listening
-                .iter()
-                .map(|(at, id)| (at.address, *id))
-                .collect(),
+            metadata: self.listening.iter().map(|(at, id)| (at.address, *id)).collect(),
             management: self.manage.local_addr()?,
             default_instance: settings.default_instance,
         })
@@ -319,15 +273,9 @@ fn listen_everywhere(
     settings: &ServerSettings,
     store: &Store,
 ) -> Result<Vec<(Listening, InstanceId)>, ListenFault> {
-    let link_local = if settings.link_local {
-        &link_local::ADDRESSES[..]
-    } else {
-        &[]
-    };
+    let link_local = if settings.link_local { &link_local::ADDRESSES[..] } else { &[] };
     let default = settings.listen.iter().chain(link_local);
-    let mut wanted: Vec<_> = default
-        .map(|address| (*address, settings.default_instance))
-        .collect();
+    let mut wanted: Vec<_> = default.map(|address| (*address, settings.default_instance)).collect();
     let snapshot = store.snapshot();
     let mut attached: Vec<_> = snapshot.instances().map(|(instance, _)| instance).collect();
     attached.sort_by_key(|instance| instance.id);
@@ -351,23 +299,11 @@ fn start_workers(
         let sockets: Vec<_> = listening
             .iter_mut()
             .filter_map(|(at, instance)| {
-                let family = if at.address.is_ipv4() {
-                    Family::V4
-                } else {
-                    Family::V6
-                };
-                Some((
-                    at.sockets.pop()?,
-                    Peer {
-                        instance: *instance,
-                        family,
-                    },
-                ))
+                let family = if at.address.is_ipv4() { Family::V4 } else { Family::V6 };
+                Some((at.sockets.pop()?, Peer { instance: *instance, family }))
             })
             .collect();
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let mut stopped = stopped.clone();
         let work = move || {
             let worker = Arc::new(worker);
@@ -382,11 +318,7 @@ fn start_workers(
                 let _ = stopped.changed().await;
             });
         };
-        threads.push(
-            thread::Builder::new()
-                .name(format!("imds-worker-{number}"))
-                .spawn(work)?,
-        );
+        threads.push(thread::Builder::new().name(format!("imds-worker-{number}")).spawn(work)?);
     }
     Ok(threads)
 }

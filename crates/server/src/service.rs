@@ -40,11 +40,7 @@ impl Service {
     /// Makes a service with empty caches.
     pub fn new(settings: ServiceSettings) -> Self {
         let throttle = Throttle::new(settings.requests_per_second);
-        Self {
-            settings,
-            throttle,
-            ..Self::default()
-        }
+        Self { settings, throttle, ..Self::default() }
     }
 
     /// Returns the credentials that were fetched for roles.

@@ -27,11 +27,7 @@ impl SignatureCache {
     /// Keeps signatures.
     pub fn keep(&self, instance: InstanceId, document: String, signatures: Arc<Signatures>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let other = kept
-            .keys()
-            .next()
-            .copied()
-            .filter(|_| kept.len() >= KEPT_MAX);
+        let other = kept.keys().next().copied().filter(|_| kept.len() >= KEPT_MAX);
         if let Some(other) = other.filter(|_| !kept.contains_key(&instance)) {
             kept.remove(&other);
         }

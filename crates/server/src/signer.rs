@@ -39,17 +39,11 @@ impl Job {
     /// Signs, unless another connection has had it signed meanwhile. A failure drops the sender,
     /// which is the answer.
     fn finish(self, keys: &IdentityKeys, service: &Service, clock: Clock) {
-        let Self {
-            instance,
-            document,
-            signed,
-        } = self;
+        let Self { instance, document, signed } = self;
         let kept = service.signatures().find(instance, &document);
         let sign = || keys.sign(document.as_bytes(), clock.now().as_seconds());
         if let Some(signatures) = kept.or_else(|| sign().ok().map(Arc::new)) {
-            service
-                .signatures()
-                .keep(instance, document, Arc::clone(&signatures));
+            service.signatures().keep(instance, document, Arc::clone(&signatures));
             // The connection may be gone; the signatures are kept all the same.
             let _ = signed.send(signatures);
         }
@@ -116,24 +110,14 @@ impl Signer {
         document: String,
     ) -> Option<Arc<Signatures>> {
         let (signed, signatures) = oneshot::channel();
-        self.jobs
-            .try_send(Job {
-                instance,
-                document,
-                signed,
-            })
-            .ok()?;
+        self.jobs.try_send(Job { instance, document, signed }).ok()?;
         signatures.await.ok()
     }
 
     /// Returns name and PEM text of each certificate, once the keys are there.
     pub(crate) fn certificates(&self) -> Option<Vec<(String, String)>> {
         let certificates = self.keys.get()?.certificates();
-        Some(
-            certificates
-                .map(|(name, pem)| (name.to_owned(), pem.to_owned()))
-                .into(),
-        )
+        Some(certificates.map(|(name, pem)| (name.to_owned(), pem.to_owned())).into())
     }
 }
 

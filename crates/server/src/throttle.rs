@@ -25,10 +25,7 @@ struct Bucket {
 
 impl Throttle {
     pub(crate) fn new(rate: Option<u32>) -> Self {
-        Self {
-            rate,
-            buckets: Mutex::default(),
-        }
+        Self { rate, buckets: Mutex::default() }
     }
 
     /// Whether the instance may make a request now; if so, it has made it.
@@ -41,10 +38,7 @@ impl Throttle {
         if buckets.len() >= BUCKETS_MAX {
             buckets.retain(|_, bucket| bucket.fill(rate, now) < rate * 1000);
         }
-        let full = || Bucket {
-            left_millis: rate * 1000,
-            filled: now,
-        };
+        let full = || Bucket { left_millis: rate * 1000, filled: now };
         let bucket = buckets.entry(instance).or_insert_with(full);
         if bucket.fill(rate, now) < 1000 {
             return false;
@@ -56,10 +50,7 @@ impl Throttle {
 
 impl Bucket {
     fn fill(&mut self, rate: i64, now: Timestamp) -> i64 {
-        let elapsed_millis = now
-            .as_millis()
-            .saturating_sub(self.filled.as_millis())
-            .max(0);
+        let elapsed_millis = now.as_millis().saturating_sub(self.filled.as_millis()).max(0);
         let gained = elapsed_millis.saturating_mul(rate);
         self.left_millis = self.left_millis.saturating_add(gained).min(rate * 1000);
         self.filled = now;

@@ -27,22 +27,13 @@ impl TokenKeyRing {
 
     /// Starts a ring with one key.
     pub fn new(secret: [u8; 32], now: Timestamp) -> Self {
-        Self {
-            older: Vec::new(),
-            newest: RingKey {
-                key: TokenKey::new(0, secret),
-                created: now,
-            },
-        }
+        Self { older: Vec::new(), newest: RingKey { key: TokenKey::new(0, secret), created: now } }
     }
 
     /// Puts a ring together again from its keys, oldest first; none from no keys.
     pub fn from_keys(mut keys: Vec<RingKey>) -> Option<Self> {
         let newest = keys.pop()?;
-        Some(Self {
-            older: keys,
-            newest,
-        })
+        Some(Self { older: keys, newest })
     }
 
     /// Returns the keys, oldest first.
@@ -55,10 +46,7 @@ impl TokenKeyRing {
     #[must_use]
     pub fn rotated(&self, secret: [u8; 32], now: Timestamp) -> Self {
         let id = self.newest.key.id().wrapping_add(1);
-        let newest = RingKey {
-            key: TokenKey::new(id, secret),
-            created: now,
-        };
+        let newest = RingKey { key: TokenKey::new(id, secret), created: now };
         let replaced_at = self.keys().skip(1).map(|key| key.created).chain([now]);
         let older: Vec<_> = self
             .keys()
@@ -71,10 +59,7 @@ impl TokenKeyRing {
             .map(|(key, _)| key.clone())
             .collect();
         let surplus = older.len().saturating_sub(Self::KEYS_MAX);
-        Self {
-            older: older.into_iter().skip(surplus).collect(),
-            newest,
-        }
+        Self { older: older.into_iter().skip(surplus).collect(), newest }
     }
 
     /// Returns when the newest key was made.
@@ -85,12 +70,7 @@ impl TokenKeyRing {
     /// Returns the keys in the form that tokens are made and verified with.
     pub fn token_keys(&self) -> TokenKeys {
         // The latest of the older keys first: most tokens in use are young.
-        let older = self
-            .older
-            .iter()
-            .rev()
-            .map(|ring| ring.key.clone())
-            .collect();
+        let older = self.older.iter().rev().map(|ring| ring.key.clone()).collect();
         TokenKeys::new(self.newest.key.clone(), older)
     }
 }

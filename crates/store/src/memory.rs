@@ -22,14 +22,8 @@ impl Memory {
 impl Backend for Memory {
     fn load(&self) -> Result<Contents, BackendFault> {
         let (generation, records) = &*self.lock();
-        let records = records
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        Ok(Contents {
-            generation: *generation,
-            records,
-        })
+        let records = records.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        Ok(Contents { generation: *generation, records })
     }
 
     fn commit(
@@ -40,10 +34,7 @@ impl Backend for Memory {
     ) -> Result<(), BackendFault> {
         let (generation, records) = &mut *self.lock();
         if *generation != from {
-            return Err(BackendFault::Conflict {
-                expected: from,
-                found: *generation,
-            });
+            return Err(BackendFault::Conflict { expected: from, found: *generation });
         }
         for Write { key, value } in writes {
             match value {

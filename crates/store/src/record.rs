@@ -100,14 +100,8 @@ struct AdministratorRecord {
 /// Writes a change down.
 pub(crate) fn encode(change: &Change) -> Write {
     match change {
-        Change::DeleteInstance(id) => Write {
-            key: format!("instance/{id}"),
-            value: None,
-        },
-        Change::DeleteRole(name) => Write {
-            key: format!("role/{name}"),
-            value: None,
-        },
+        Change::DeleteInstance(id) => Write { key: format!("instance/{id}"), value: None },
+        Change::DeleteRole(name) => Write { key: format!("role/{name}"), value: None },
         Change::PutAdministrator(administrator) => put(
             "administrator".to_owned(),
             &AdministratorRecord {
@@ -117,35 +111,20 @@ pub(crate) fn encode(change: &Change) -> Write {
                 secret_access_key: administrator.secret_access_key.clone(),
             },
         ),
-        Change::PutIdentityKeys(IdentityKeyRecord(secret)) => put(
-            "identity-keys".to_owned(),
-            &SecretRecord {
-                v: V1::One,
-                secret: secret.clone(),
-            },
-        ),
+        Change::PutIdentityKeys(IdentityKeyRecord(secret)) => {
+            put("identity-keys".to_owned(), &SecretRecord { v: V1::One, secret: secret.clone() })
+        }
         Change::PutInstance(instance, origin) => put(
             format!("instance/{}", instance.id),
-            &InstanceRecord {
-                v: V1::One,
-                origin: *origin,
-                instance: Arc::clone(instance),
-            },
+            &InstanceRecord { v: V1::One, origin: *origin, instance: Arc::clone(instance) },
         ),
         Change::PutIssuerKey(key) => put(
             "issuer-key".to_owned(),
-            &SecretRecord {
-                v: V1::One,
-                secret: encode_key(key.secret()),
-            },
+            &SecretRecord { v: V1::One, secret: encode_key(key.secret()) },
         ),
         Change::PutRole(role, origin) => put(
             format!("role/{}", role.name),
-            &RoleRecord {
-                v: V1::One,
-                origin: *origin,
-                role: Arc::clone(role),
-            },
+            &RoleRecord { v: V1::One, origin: *origin, role: Arc::clone(role) },
         ),
         Change::PutTokenKeys(ring) => {
             let keys = ring
@@ -156,10 +135,7 @@ pub(crate) fn encode(change: &Change) -> Write {
                     secret: encode_key(key.secret()),
                 })
                 .collect();
-            put(
-                "token-keys".to_owned(),
-                &TokenKeysRecord { v: V1::One, keys },
-            )
+            put("token-keys".to_owned(), &TokenKeysRecord { v: V1::One, keys })
         }
     }
 }
@@ -190,9 +166,7 @@ pub(crate) fn decode(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
         }
         "issuer-key" => {
             let record: SecretRecord = parse(text)?;
-            Ok(Change::PutIssuerKey(IssuerKey::new(decode_key(
-                &record.secret,
-            )?)))
+            Ok(Change::PutIssuerKey(IssuerKey::new(decode_key(&record.secret)?)))
         }
         "role" => {
             let record: RoleRecord = parse(text)?;
@@ -200,15 +174,9 @@ pub(crate) fn decode(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
         }
         "token-keys" => {
             let record: TokenKeysRecord = parse(text)?;
-            let key = |TokenKeyRecord {
-                           id,
-                           created,
-                           secret,
-                       }| {
-                decode_key(&secret).map(|secret| RingKey {
-                    key: TokenKey::new(id, secret),
-                    created,
-                })
+            let key = |TokenKeyRecord { id, created, secret }| {
+                decode_key(&secret)
+                    .map(|secret| RingKey { key: TokenKey::new(id, secret), created })
             };
             let keys = record.keys.into_iter().map(key).collect::<Result<_, _>>()?;
             TokenKeyRing::from_keys(keys)
@@ -220,16 +188,10 @@ pub(crate) fn decode(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
 }
 
 fn put(key: String, record: &impl Serialize) -> Write {
-    #[expect(
-        clippy::expect_used,
-        reason = "the records above have text keys and no failing parts"
-    )]
+    #[expect(clippy::expect_used, reason = "the records above have text keys and no failing parts")]
     let text = serde_json::to_vec(record).expect("records can be written as JSON");
     let value = [&digest_of(&key, &text)[..], &text].concat();
-    Write {
-        key,
-        value: Some(value),
-    }
+    Write { key, value: Some(value) }
 }
 
 fn parse<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, RecordFault> {
@@ -237,16 +199,9 @@ fn parse<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, RecordFault> {
 }
 
 fn digest_of(key: &str, text: &[u8]) -> [u8; DIGEST_BYTES] {
-    let digest = Sha256::new()
-        .chain_update(key)
-        .chain_update([0])
-        .chain_update(text)
-        .finalize();
+    let digest = Sha256::new().chain_update(key).chain_update([0]).chain_update(text).finalize();
     let mut first = [0; DIGEST_BYTES];
-    first
-        .iter_mut()
-        .zip(digest)
-        .for_each(|(to, from)| *to = from);
+    first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     first
 }
 
@@ -255,9 +210,6 @@ fn encode_key(key: &Secret<[u8; 32]>) -> Secret<String> {
 }
 
 fn decode_key(text: &Secret<String>) -> Result<[u8; 32], RecordFault> {
-    let bytes = STANDARD
-        .decode(text.expose())
-        .map(Zeroizing::new)
-        .map_err(|_| RecordFault::Key)?;
+    let bytes = STANDARD.decode(text.expose()).map(Zeroizing::new).map_err(|_| RecordFault::Key)?;
     bytes.as_slice().try_into().map_err(|_| RecordFault::Key)
 }

@@ -40,52 +40,36 @@ impl Redb {
         let opened = guarded(path, || {
             Database::create(path).map_err(|fault| {
                 if matches!(fault, DatabaseError::DatabaseAlreadyOpen) {
-                    BackendFault::Busy {
-                        path: path.display().to_string(),
-                    }
+                    BackendFault::Busy { path: path.display().to_string() }
                 } else {
                     damaged(path, &fault)
                 }
             })
         });
-        let this = Self {
-            path: path.to_owned(),
-            database: opened?,
-        };
+        let this = Self { path: path.to_owned(), database: opened? };
         this.check_format()?;
         Ok(this)
     }
 
     fn check_format(&self) -> Result<(), BackendFault> {
         guarded(&self.path, || {
-            let write = self
-                .database
-                .begin_write()
-                .map_err(|fault| damaged(&self.path, &fault))?;
+            let write = self.database.begin_write().map_err(|fault| damaged(&self.path, &fault))?;
             let found = {
-                let mut meta = write
-                    .open_table(META)
-                    .map_err(|fault| damaged(&self.path, &fault))?;
-                write
-                    .open_table(RECORDS)
-                    .map_err(|fault| damaged(&self.path, &fault))?;
+                let mut meta =
+                    write.open_table(META).map_err(|fault| damaged(&self.path, &fault))?;
+                write.open_table(RECORDS).map_err(|fault| damaged(&self.path, &fault))?;
                 let found = meta
                     .get("format")
                     .map_err(|fault| damaged(&self.path, &fault))?
                     .map(|format| format.value());
                 if found.is_none() {
-                    meta.insert("format", FORMAT)
-                        .map_err(|fault| damaged(&self.path, &fault))?;
+                    meta.insert("format", FORMAT).map_err(|fault| damaged(&self.path, &fault))?;
                 }
                 found.unwrap_or(FORMAT)
             };
             if found > FORMAT {
                 let path = self.path.display().to_string();
-                return Err(BackendFault::NewerFormat {
-                    path,
-                    found,
-                    known: FORMAT,
-                });
+                return Err(BackendFault::NewerFormat { path, found, known: FORMAT });
             }
             write.commit().map_err(|fault| damaged(&self.path, &fault))
         })
@@ -93,19 +77,13 @@ impl Redb {
 
     fn read(&self) -> Result<Contents, ::redb::Error> {
         let read = self.database.begin_read()?;
-        let generation = read
-            .open_table(META)?
-            .get("generation")?
-            .map_or(0, |row| row.value());
+        let generation = read.open_table(META)?.get("generation")?.map_or(0, |row| row.value());
         let mut records = Vec::new();
         for row in read.open_table(RECORDS)?.iter()? {
             let (key, value) = row?;
             records.push((key.value().to_owned(), value.value().to_vec()));
         }
-        Ok(Contents {
-            generation: Generation::from_number(generation),
-            records,
-        })
+        Ok(Contents { generation: Generation::from_number(generation), records })
     }
 
     /// Returns the generation found if it is not `from`; then nothing was written.
@@ -138,9 +116,7 @@ impl Redb {
 
 impl Backend for Redb {
     fn load(&self) -> Result<Contents, BackendFault> {
-        guarded(&self.path, || {
-            self.read().map_err(|fault| damaged(&self.path, &fault))
-        })
+        guarded(&self.path, || self.read().map_err(|fault| damaged(&self.path, &fault)))
     }
 
     fn commit(
@@ -150,16 +126,12 @@ impl Backend for Redb {
         writes: &[Write],
     ) -> Result<(), BackendFault> {
         let written = guarded(&self.path, || {
-            self.write(from, to, writes)
-                .map_err(|fault| BackendFault::Unusable {
-                    path: self.path.display().to_string(),
-                    reason: fault.to_string(),
-                })
+            self.write(from, to, writes).map_err(|fault| BackendFault::Unusable {
+                path: self.path.display().to_string(),
+                reason: fault.to_string(),
+            })
         })?;
-        written.map_err(|found| BackendFault::Conflict {
-            expected: from,
-            found,
-        })
+        written.map_err(|found| BackendFault::Conflict { expected: from, found })
     }
 }
 
@@ -179,19 +151,12 @@ fn guarded<T>(
 }
 
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> BackendFault {
-    BackendFault::Damaged {
-        path: path.display().to_string(),
-        reason: reason.to_string(),
-    }
+    BackendFault::Damaged { path: path.display().to_string(), reason: reason.to_string() }
 }
 
 /// Makes the file, if there is none, and lets nobody but its owner at it: it holds keys.
 fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)?;
+    fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }

@@ -46,10 +46,7 @@ impl Snapshot {
 
     /// The same, one generation on.
     pub(crate) fn successor(&self) -> Self {
-        Self {
-            generation: self.generation.next(),
-            ..self.clone()
-        }
+        Self { generation: self.generation.next(), ..self.clone() }
     }
 
     pub(crate) fn apply(&mut self, change: Change) {
@@ -92,9 +89,7 @@ impl Snapshot {
 
     /// Returns the instances and where each was described, in no particular order.
     pub fn instances(&self) -> impl Iterator<Item = (&Arc<Instance>, Origin)> {
-        self.instances
-            .values()
-            .map(|(instance, origin)| (instance, *origin))
+        self.instances.values().map(|(instance, origin)| (instance, *origin))
     }
 
     /// Returns where an instance was described.

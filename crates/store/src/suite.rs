@@ -38,9 +38,7 @@ fn a_change_is_in_force_when_it_is_acknowledged() {
     each(|store| {
         let watch = store.watch();
         let before = store.snapshot();
-        store
-            .transact(|_| -> Made { Ok((vec![put(Instance::default_instance())], ())) })
-            .unwrap();
+        store.transact(|_| -> Made { Ok((vec![put(Instance::default_instance())], ())) }).unwrap();
         assert!(store.current().instance(Instance::default_id()).is_some());
         assert_eq!(store.current().generation(), before.generation().next());
         assert_eq!(*watch.borrow(), before.generation().next());
@@ -54,9 +52,7 @@ fn a_refused_change_changes_nothing() {
         let mut wrong = Instance::default_instance();
         wrong.interfaces.clear();
         let good = put(Instance::described("i-00000000000000001".parse().unwrap()));
-        let fault = store
-            .transact(|_| -> Made { Ok((vec![good, put(wrong)], ())) })
-            .unwrap_err();
+        let fault = store.transact(|_| -> Made { Ok((vec![good, put(wrong)], ())) }).unwrap_err();
         assert!(matches!(fault, TransactFault::Instance(_)), "{fault}");
         assert_eq!(store.current().instance_count(), 0);
         assert_eq!(store.current().generation(), Generation::default());
@@ -68,9 +64,7 @@ fn racing_writers_lose_nothing() {
     each(|store| {
         let add = |number: u128| {
             let instance = Instance::described(InstanceId::from_number(number));
-            store
-                .transact(|_| -> Made { Ok((vec![put(instance)], ())) })
-                .unwrap();
+            store.transact(|_| -> Made { Ok((vec![put(instance)], ())) }).unwrap();
         };
         std::thread::scope(|scope| {
             for writer in 0..4 {
@@ -109,9 +103,7 @@ fn everything() -> Vec<Change> {
 fn what_was_stored_is_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let store = embedded(directory.path());
-    store
-        .transact(|_| -> Made { Ok((everything(), ())) })
-        .unwrap();
+    store.transact(|_| -> Made { Ok((everything(), ())) }).unwrap();
     let before = store.snapshot();
     drop(store);
     let after = embedded(directory.path()).snapshot();
@@ -123,9 +115,7 @@ fn what_was_stored_is_there_after_a_restart() {
     assert_eq!(after.identity_keys(), before.identity_keys());
     let secrets = |snapshot: &Snapshot| -> Vec<_> {
         let ring = snapshot.token_key_ring().unwrap();
-        ring.keys()
-            .map(|key| (key.key.id(), *key.key.secret().expose(), key.created))
-            .collect()
+        ring.keys().map(|key| (key.key.id(), *key.key.secret().expose(), key.created)).collect()
     };
     assert_eq!(secrets(&after), secrets(&before));
     assert_eq!(
@@ -138,9 +128,7 @@ fn what_was_stored_is_there_after_a_restart() {
 fn deleting_forgets() {
     let directory = tempfile::tempdir().unwrap();
     let store = embedded(directory.path());
-    store
-        .transact(|_| -> Made { Ok((everything(), ())) })
-        .unwrap();
+    store.transact(|_| -> Made { Ok((everything(), ())) }).unwrap();
     let changes = vec![
         Change::DeleteInstance(Instance::default_id()),
         Change::DeleteRole("example-role".parse().unwrap()),
@@ -160,10 +148,7 @@ fn the_file_is_private_and_for_one_process() {
     assert!(matches!(Redb::open(&path), Err(BackendFault::Busy { .. })));
     drop(first);
     assert!(Redb::open(&path).is_ok());
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
@@ -173,11 +158,7 @@ fn a_file_that_is_no_database_is_refused() {
     std::fs::write(&path, b"not a database at all").unwrap();
     let fault = Redb::open(&path).unwrap_err();
     assert!(matches!(fault, BackendFault::Damaged { .. }), "{fault:?}");
-    assert_eq!(
-        std::fs::read(&path).unwrap(),
-        b"not a database at all",
-        "and it is left alone"
-    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"not a database at all", "and it is left alone");
 }
 
 /// Damage is noticed, or it was where nothing is: what is served is never a changed record.
@@ -186,9 +167,7 @@ fn damage_never_changes_what_is_served() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.redb");
     let store = embedded(directory.path());
-    store
-        .transact(|_| -> Made { Ok((everything(), ())) })
-        .unwrap();
+    store.transact(|_| -> Made { Ok((everything(), ())) }).unwrap();
     let expected = store.snapshot();
     drop(store);
     let sound = std::fs::read(&path).unwrap();
@@ -197,9 +176,7 @@ fn damage_never_changes_what_is_served() {
     let mut refused = 0;
     for at in (0..sound.len()).step_by(sound.len() / 150) {
         let mut bytes = sound.clone();
-        bytes[at..(at + 64).min(sound.len())]
-            .iter_mut()
-            .for_each(|byte| *byte ^= 0x55);
+        bytes[at..(at + 64).min(sound.len())].iter_mut().for_each(|byte| *byte ^= 0x55);
         std::fs::write(&damaged_path, &bytes).unwrap();
         let opened = Redb::open(&damaged_path)
             .map_err(OpenFault::Backend)
@@ -210,11 +187,7 @@ fn damage_never_changes_what_is_served() {
                 let snapshot = store.snapshot();
                 // An empty state is one that a first start would fill anew: as good as refused.
                 if snapshot.generation() != Generation::default() {
-                    assert_eq!(
-                        snapshot.instance(id),
-                        expected.instance(id),
-                        "damage at {at}"
-                    );
+                    assert_eq!(snapshot.instance(id), expected.instance(id), "damage at {at}");
                 }
             }
         }
@@ -226,28 +199,11 @@ fn damage_never_changes_what_is_served() {
 fn a_record_of_a_newer_version_is_refused_whole() {
     let backend = Memory::default();
     let write = record::encode(&put(Instance::default_instance()));
-    backend
-        .commit(
-            Generation::default(),
-            Generation::default().next(),
-            &[write],
-        )
-        .unwrap();
-    let unknown = Write {
-        key: "quota/1".to_owned(),
-        value: record::encode(&everything()[0]).value,
-    };
-    backend
-        .commit(
-            Generation::from_number(1),
-            Generation::from_number(2),
-            &[unknown],
-        )
-        .unwrap();
-    assert!(matches!(
-        Store::open(Box::new(backend)),
-        Err(OpenFault::Record { .. })
-    ));
+    backend.commit(Generation::default(), Generation::default().next(), &[write]).unwrap();
+    let unknown =
+        Write { key: "quota/1".to_owned(), value: record::encode(&everything()[0]).value };
+    backend.commit(Generation::from_number(1), Generation::from_number(2), &[unknown]).unwrap();
+    assert!(matches!(Store::open(Box::new(backend)), Err(OpenFault::Record { .. })));
 }
 
 /// Set in the process that [`a_killed_writer_loses_nothing_it_acknowledged`] starts and kills.
@@ -272,9 +228,8 @@ fn a_killed_writer_loses_nothing_it_acknowledged() {
             .spawn()
             .unwrap();
         let output = BufReader::new(writer.stdout.take().unwrap());
-        let mut generations = output
-            .lines()
-            .filter_map(|line| line.ok()?.strip_prefix("generation ")?.parse().ok());
+        let mut generations =
+            output.lines().filter_map(|line| line.ok()?.strip_prefix("generation ")?.parse().ok());
         // Kill after a few changes, a different number each round; what is printed while the
         // signal is under way counts too.
         acknowledged = generations.nth(round * 3).unwrap();
@@ -283,19 +238,10 @@ fn a_killed_writer_loses_nothing_it_acknowledged() {
         writer.wait().unwrap();
 
         let snapshot = embedded(directory.path()).snapshot();
-        assert!(
-            snapshot.generation().as_number() >= acknowledged,
-            "round {round}"
-        );
-        assert_eq!(
-            snapshot.instance_count() as u64,
-            snapshot.generation().as_number()
-        );
+        assert!(snapshot.generation().as_number() >= acknowledged, "round {round}");
+        assert_eq!(snapshot.instance_count() as u64, snapshot.generation().as_number());
     }
-    assert!(
-        acknowledged > 100,
-        "{acknowledged} changes were made in all"
-    );
+    assert!(acknowledged > 100, "{acknowledged} changes were made in all");
 }
 
 fn write_until_killed(directory: &Path) {
@@ -304,9 +250,7 @@ fn write_until_killed(directory: &Path) {
         let next = store.snapshot().generation().next();
         let mut instance = Instance::described(InstanceId::from_number(next.as_number().into()));
         instance.options.http_tokens = HttpTokens::Required;
-        store
-            .transact(|_| -> Made { Ok((vec![put(instance)], ())) })
-            .unwrap();
+        store.transact(|_| -> Made { Ok((vec![put(instance)], ())) }).unwrap();
         println!("generation {next}");
     }
 }

@@ -22,21 +22,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     }
     let found: Environment = understood(answer)?;
     let exports = [
-        (
-            "AWS_ENDPOINT_URL",
-            found.management_endpoint.trim_end_matches('/'),
-        ),
-        (
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-            found.metadata_endpoint.as_str(),
-        ),
+        ("AWS_ENDPOINT_URL", found.management_endpoint.trim_end_matches('/')),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", found.metadata_endpoint.as_str()),
         ("AWS_DEFAULT_REGION", found.region.as_str()),
         ("AWS_REGION", found.region.as_str()),
         ("AWS_ACCESS_KEY_ID", found.access_key_id.as_str()),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            found.secret_access_key.expose().as_str(),
-        ),
+        ("AWS_SECRET_ACCESS_KEY", found.secret_access_key.expose().as_str()),
     ];
     let lines = exports.map(|(name, value)| format!("export {name}='{value}'\n"));
     print_out(&lines.concat())

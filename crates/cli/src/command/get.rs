@@ -23,15 +23,10 @@ pub(crate) fn definition() -> Command {
                 .required(true)
                 .help("What to fetch, such as latest/meta-data/instance-id"),
         )
-        .arg(
-            Arg::new("endpoint")
-                .long("endpoint")
-                .value_name("URL")
-                .help(
-                    "Where the service is [variable: AWS_EC2_METADATA_SERVICE_ENDPOINT] [default: \
+        .arg(Arg::new("endpoint").long("endpoint").value_name("URL").help(
+            "Where the service is [variable: AWS_EC2_METADATA_SERVICE_ENDPOINT] [default: \
                      http://169.254.169.254]",
-                ),
-        )
+        ))
         .arg(
             Arg::new("token_ttl")
                 .long("token-ttl")
@@ -82,9 +77,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     let status = answer.status();
     let body = answer.body_mut().read_to_vec().map_err(unreachable)?;
     match status {
-        StatusCode::OK => std::io::stdout()
-            .write_all(&body)
-            .map_err(|fault| Fault::failed(&fault)),
+        StatusCode::OK => std::io::stdout().write_all(&body).map_err(|fault| Fault::failed(&fault)),
         StatusCode::NOT_FOUND => Err(Fault::told(format!(
             "there is nothing at `{path}`, or nothing now: `imds get latest/meta-data/` lists what \
              there is"

@@ -27,9 +27,7 @@ pub(crate) fn definition() -> Command {
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     let Some(("certificates", matches)) = matches.subcommand() else {
-        return Err(Fault::usage(
-            "no such command: `imds identity --help` lists them",
-        ));
+        return Err(Fault::usage("no such command: `imds identity --help` lists them"));
     };
     let answer = ask(matches, &Request::IdentityCertificates)?;
     if matches.get_flag("json") {

@@ -9,10 +9,7 @@ use crate::command::{ask, data_dir_argument, json_argument, understood};
 use crate::fault::Fault;
 
 pub(crate) fn definition() -> Command {
-    let id = Arg::new("id")
-        .value_name("ID")
-        .required(true)
-        .help("The instance");
+    let id = Arg::new("id").value_name("ID").required(true).help("The instance");
     let option = |name: &'static str, values: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(values).help(help)
     };
@@ -46,24 +43,17 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     match matches.subcommand() {
         Some(("list", matches)) => list(matches),
         Some(("show", matches)) => {
-            let request = Request::ShowInstance {
-                instance_id: id(matches)?,
-            };
+            let request = Request::ShowInstance { instance_id: id(matches)? };
             let answer = ask(matches, &request)?;
             if matches.get_flag("json") {
                 print_out(&format!("{answer}\n"))
             } else {
                 let pretty = serde_json::to_string_pretty(&answer);
-                print_out(&format!(
-                    "{}\n",
-                    pretty.map_err(|fault| Fault::failed(&fault))?
-                ))
+                print_out(&format!("{}\n", pretty.map_err(|fault| Fault::failed(&fault))?))
             }
         }
         Some(("options", matches)) => options(matches),
-        _ => Err(Fault::usage(
-            "no such command: `imds instance --help` lists them",
-        )),
+        _ => Err(Fault::usage("no such command: `imds instance --help` lists them")),
     }
 }
 
@@ -71,11 +61,7 @@ fn list(matches: &ArgMatches) -> Result<(), Fault> {
     let answer = ask(matches, &Request::ListInstances)?;
     let views: Vec<InstanceView> = understood(answer.clone())?;
     if matches.get_flag("json") {
-        let lines = answer
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|view| format!("{view}\n"));
+        let lines = answer.as_array().into_iter().flatten().map(|view| format!("{view}\n"));
         return print_out(&lines.collect::<String>());
     }
     let row = |columns: [&str; 5]| {
@@ -83,11 +69,7 @@ fn list(matches: &ArgMatches) -> Result<(), Fault> {
         format!("{id:<21} {kind:<12} {tokens:<9} {hops:>4}  {endpoints}\n")
     };
     let mut text = row(["INSTANCE", "TYPE", "TOKENS", "HOPS", "ENDPOINTS"]);
-    for InstanceView {
-        endpoints,
-        instance,
-    } in &views
-    {
+    for InstanceView { endpoints, instance } in &views {
         text.push_str(&row([
             instance.id.as_str(),
             &instance.instance_type,
@@ -111,10 +93,7 @@ fn options(matches: &ArgMatches) -> Result<(), Fault> {
     let request = if change.is_empty() {
         Request::ShowInstance { instance_id }
     } else {
-        Request::ModifyOptions {
-            instance_id,
-            options: change,
-        }
+        Request::ModifyOptions { instance_id, options: change }
     };
     let answer = ask(matches, &request)?;
     if matches.get_flag("json") {
@@ -134,12 +113,8 @@ fn options(matches: &ArgMatches) -> Result<(), Fault> {
 }
 
 fn id(matches: &ArgMatches) -> Result<InstanceId, Fault> {
-    let text = matches
-        .get_one::<String>("id")
-        .map(String::as_str)
-        .unwrap_or_default();
-    text.parse()
-        .map_err(|refusal: model::IdRefusal| Fault::usage(refusal.to_string()))
+    let text = matches.get_one::<String>("id").map(String::as_str).unwrap_or_default();
+    text.parse().map_err(|refusal: model::IdRefusal| Fault::usage(refusal.to_string()))
 }
 
 fn value<T: std::str::FromStr<Err = String>>(

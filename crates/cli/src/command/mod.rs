@@ -23,10 +23,7 @@ pub(crate) fn data_dir_argument() -> Arg {
 }
 
 fn json_argument() -> Arg {
-    Arg::new("json")
-        .long("json")
-        .action(clap::ArgAction::SetTrue)
-        .help("Print JSON, for programs")
+    Arg::new("json").long("json").action(clap::ArgAction::SetTrue).help("Print JSON, for programs")
 }
 
 /// Defines the command line.

@@ -11,25 +11,15 @@ use crate::command::serve::print_out;
 use crate::fault::Fault;
 
 pub(crate) fn completions() -> Command {
-    Command::new("completions")
-        .about("Print a completion script for a shell")
-        .arg(
-            Arg::new("shell")
-                .value_name("SHELL")
-                .required(true)
-                .value_parser(value_parser!(Shell)),
-        )
+    Command::new("completions").about("Print a completion script for a shell").arg(
+        Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)),
+    )
 }
 
 pub(crate) fn man() -> Command {
-    Command::new("man")
-        .about("Print the manual page, or write one for each command")
-        .arg(
-            Arg::new("dir")
-                .long("dir")
-                .value_name("DIR")
-                .help("Write a page for each command here"),
-        )
+    Command::new("man").about("Print the manual page, or write one for each command").arg(
+        Arg::new("dir").long("dir").value_name("DIR").help("Write a page for each command here"),
+    )
 }
 
 pub(crate) fn run_completions(matches: &ArgMatches) -> Result<(), Fault> {
@@ -45,9 +35,7 @@ pub(crate) fn run_man(matches: &ArgMatches) -> Result<(), Fault> {
     match matches.get_one::<String>("dir") {
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(definition())
-                .render(&mut page)
-                .map_err(fault)?;
+            clap_mangen::Man::new(definition()).render(&mut page).map_err(fault)?;
             print_out(&String::from_utf8_lossy(&page))
         }
         Some(directory) => {

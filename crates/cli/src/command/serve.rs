@@ -27,15 +27,9 @@ const ADMINISTRATOR_FILE: &str = "administrator";
 
 pub(crate) fn definition() -> Command {
     let settings = REGISTER.iter().map(|setting| {
-        let arg = Arg::new(setting.name)
-            .long(setting.flag())
-            .value_name(setting.value_name);
+        let arg = Arg::new(setting.name).long(setting.flag()).value_name(setting.value_name);
         let mut lines = setting.help.trim().lines().map(str::trim);
-        let first = lines
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches('.')
-            .to_owned();
+        let first = lines.next().unwrap_or_default().trim_end_matches('.').to_owned();
         let default = setting.default.map(|value| format!(" [default: {value}]"));
         let more: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
         let short = format!("{first}{}", default.as_deref().unwrap_or_default());
@@ -75,10 +69,7 @@ pub(crate) fn definition() -> Command {
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     let variable = |name: &str| std::env::var(name).ok();
-    let path = matches
-        .get_one::<String>("config")
-        .cloned()
-        .or_else(|| variable("IMDS_CONFIG"));
+    let path = matches.get_one::<String>("config").cloned().or_else(|| variable("IMDS_CONFIG"));
     let file = match path {
         Some(path) => ConfigFile::read(Path::new(&path)).map_err(|fault| usage(&fault))?,
         None => ConfigFile::default(),
@@ -160,9 +151,7 @@ fn serve(settings: &Settings, configured: &Configured, data_dir: &Path) -> Resul
         link_local: settings.link_local.is_on(),
         manage: settings.manage,
         data_dir: data_dir.to_owned(),
-        workers: settings
-            .workers
-            .map_or(cores, |workers| workers.get() as usize),
+        workers: settings.workers.map_or(cores, |workers| workers.get() as usize),
         service: ServiceSettings {
             profile: settings.profile,
             wire: settings.wire,
@@ -191,10 +180,7 @@ fn tell(notice: Notice) {
             eprintln!("imds: the credentials of role `{role}` could not be fetched: {fault}");
         }
         Notice::IdentityKeys(fault) => {
-            eprintln!(
-                "imds: identity documents cannot be signed: {}",
-                Fault::failed(&fault)
-            );
+            eprintln!("imds: identity documents cannot be signed: {}", Fault::failed(&fault));
         }
         Notice::KeyNotRotated(reason) => {
             eprintln!("imds: the token key was not rotated, the one in force stays: {reason}");
@@ -212,10 +198,7 @@ fn harden() {
     // Where either is not allowed, the server is no worse than other programs.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }
 
@@ -227,16 +210,10 @@ fn make_directory(path: &Path) -> Result<(), Fault> {
             path.display()
         ))
     };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(unusable)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
     // Said now, rather than by the database in words of its own.
     let probe = path.join(".writable");
-    fs::write(&probe, [])
-        .and_then(|()| fs::remove_file(&probe))
-        .map_err(unusable)
+    fs::write(&probe, []).and_then(|()| fs::remove_file(&probe)).map_err(unusable)
 }
 
 fn open_store(kind: StoreKind, data_dir: &Path) -> Result<Store, Fault> {
@@ -284,12 +261,7 @@ fn keep_administrator(data_dir: &Path, administrator: &Administrator) -> Result<
     );
     let write = || -> std::io::Result<()> {
         let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)?;
+        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&path)?;
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.write_all(text.as_bytes())
     };
@@ -303,7 +275,5 @@ fn keep_administrator(data_dir: &Path, administrator: &Administrator) -> Result<
 
 /// Prints a result.
 pub(crate) fn print_out(text: &str) -> Result<(), Fault> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|fault| Fault::failed(&fault))
+    std::io::stdout().write_all(text.as_bytes()).map_err(|fault| Fault::failed(&fault))
 }

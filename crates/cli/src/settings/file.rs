@@ -48,25 +48,15 @@ impl ConfigFile {
         let name = path.display().to_string();
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(&name, &text, path.parent().unwrap_or(Path::new(""))),
-            Err(fault) => Err(FileRefusal::Unreadable {
-                path: name,
-                reason: fault.to_string(),
-            }),
+            Err(fault) => Err(FileRefusal::Unreadable { path: name, reason: fault.to_string() }),
         }
     }
 
     /// Reads a file's text. Files that it names are looked for in `directory`.
     fn parse(path: &str, text: &str, directory: &Path) -> Result<Self, FileRefusal> {
-        let source = Source {
-            path,
-            text,
-            directory,
-        };
+        let source = Source { path, text, directory };
         let table = DeTable::parse(text).map_err(|fault| source.toml(&fault, 0..0))?;
-        let mut file = Self {
-            path: path.to_owned(),
-            ..Self::default()
-        };
+        let mut file = Self { path: path.to_owned(), ..Self::default() };
         for (key, value) in table.into_inner() {
             let span = key.span();
             match key.into_inner().as_ref() {
@@ -77,8 +67,7 @@ impl ConfigFile {
                 name => match REGISTER.iter().find(|setting| setting.name == name) {
                     Some(setting) => {
                         let values = source.setting(setting, &value)?;
-                        file.settings
-                            .insert(setting.name, (values, source.line(&span)));
+                        file.settings.insert(setting.name, (values, source.line(&span)));
                     }
                     None => return Err(source.unknown_setting(name, &span)),
                 },
@@ -158,9 +147,7 @@ impl<'t> Source<'t> {
         if instance.interfaces.is_empty() {
             instance.interfaces.push(Interface::derived(instance.id));
         }
-        instance
-            .check()
-            .map_err(|refusal| self.wrong(refusal.to_string(), &span))?;
+        instance.check().map_err(|refusal| self.wrong(refusal.to_string(), &span))?;
         Ok(Described { instance, options })
     }
 
@@ -185,17 +172,11 @@ impl<'t> Source<'t> {
         };
         let path = self.directory.join(file.as_ref());
         let bytes = fs::read(&path).map_err(|fault| {
-            self.wrong(
-                format!("`user_data`: `{}` cannot be read: {fault}", path.display()),
-                &span,
-            )
+            self.wrong(format!("`user_data`: `{}` cannot be read: {fault}", path.display()), &span)
         })?;
         let encoded = DeValue::String(STANDARD.encode(bytes).into());
         table.remove("file");
-        table.insert(
-            Spanned::new(span.clone(), "base64".into()),
-            Spanned::new(span, encoded),
-        );
+        table.insert(Spanned::new(span.clone(), "base64".into()), Spanned::new(span, encoded));
         Ok(())
     }
 
@@ -209,10 +190,7 @@ impl<'t> Source<'t> {
 
     /// One id twice, with the line of the second.
     fn refuse_twins(&self, file: &ConfigFile) -> Result<(), FileRefusal> {
-        let ids = file
-            .instances
-            .iter()
-            .map(|described| described.instance.id.to_string());
+        let ids = file.instances.iter().map(|described| described.instance.id.to_string());
         let roles = file.roles.iter().map(|role| role.name.to_string());
         let mut seen = std::collections::BTreeSet::new();
         for name in ids.chain(roles) {
@@ -226,10 +204,7 @@ impl<'t> Source<'t> {
     }
 
     fn unknown_setting(&self, name: &str, span: &Range<usize>) -> FileRefusal {
-        let known = REGISTER
-            .iter()
-            .map(|setting| setting.name)
-            .chain(["instance", "role"]);
+        let known = REGISTER.iter().map(|setting| setting.name).chain(["instance", "role"]);
         self.wrong(unknown_key(name, known), span)
     }
 
@@ -240,19 +215,8 @@ impl<'t> Source<'t> {
 
     fn wrong(&self, message: String, span: &Range<usize>) -> FileRefusal {
         let line = self.line(span);
-        let text = self
-            .text
-            .lines()
-            .nth(line - 1)
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
-        FileRefusal::Wrong {
-            path: self.path.to_owned(),
-            line,
-            message,
-            text,
-        }
+        let text = self.text.lines().nth(line - 1).unwrap_or_default().trim().to_owned();
+        FileRefusal::Wrong { path: self.path.to_owned(), line, message, text }
     }
 
     /// The line, counted from 1, in which a span begins.
@@ -286,10 +250,7 @@ fn in_our_words(message: &str) -> String {
 
 fn unknown_key<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.collect();
-    let nearest = known
-        .iter()
-        .map(|key| (strsim::damerau_levenshtein(name, key), *key))
-        .min();
+    let nearest = known.iter().map(|key| (strsim::damerau_levenshtein(name, key), *key)).min();
     match nearest {
         Some((distance, key)) if distance <= name.len() / 3 + 1 => {
             format!("unknown key `{name}`: did you mean `{key}`?")
@@ -330,13 +291,8 @@ mod tests {
         assert_eq!(file.settings["listen"].0, ["127.0.0.1:0", "[::1]:0"]);
         assert_eq!(file.settings["max_connections"], (vec!["10".to_owned()], 3));
         assert_eq!(file.roles.len(), 1);
-        let [described] = &file.instances[..] else {
-            panic!("there is one instance")
-        };
-        assert_eq!(
-            described.options.http_tokens,
-            Some(model::HttpTokens::Optional)
-        );
+        let [described] = &file.instances[..] else { panic!("there is one instance") };
+        assert_eq!(described.options.http_tokens, Some(model::HttpTokens::Optional));
         assert_eq!(described.options.http_put_response_hop_limit, None);
         assert_eq!(described.instance.interfaces.len(), 1);
     }
@@ -344,28 +300,12 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_line_key_value_and_cure() {
         for (text, line, parts) in [
-            (
-                "htp_tokens = \"optional\"",
-                1,
-                &["`htp_tokens`", "did you mean `http_tokens`"][..],
-            ),
-            (
-                "\n\nlisten = \"nowhere\"",
-                3,
-                &["`listen`", "`nowhere`", "127.0.0.1:1338"],
-            ),
-            (
-                "max_connections = 0",
-                1,
-                &["`max_connections`", "`0`", "from 1 up"],
-            ),
+            ("htp_tokens = \"optional\"", 1, &["`htp_tokens`", "did you mean `http_tokens`"][..]),
+            ("\n\nlisten = \"nowhere\"", 3, &["`listen`", "`nowhere`", "127.0.0.1:1338"]),
+            ("max_connections = 0", 1, &["`max_connections`", "`0`", "from 1 up"]),
             ("listen = 1.5", 1, &["`listen`", "ADDR:PORT"]),
             ("store = \"etcd://h:1\"", 1, &["no etcd store"]),
-            (
-                "[[instance]]\nregion = \"x-1\"",
-                1,
-                &["missing field `instance_id`"],
-            ),
+            ("[[instance]]\nregion = \"x-1\"", 1, &["missing field `instance_id`"]),
             (
                 "[[instance]]\nid = \"i-0000000000000000a\"\nregoin = \"us-east-1\"",
                 3,
@@ -375,11 +315,7 @@ mod tests {
                 "[[instance]]\nid = \"i-0000000000000000a\"\n[instance.options]\n\
                  http_put_response_hop_limit = 65",
                 4,
-                &[
-                    "`65` is not a hop limit",
-                    "1 to 64",
-                    "http_put_response_hop_limit",
-                ],
+                &["`65` is not a hop limit", "1 to 64", "http_put_response_hop_limit"],
             ),
             (
                 "[[instance]]\nid = \"i-0000000000000000a\"\n[[instance]]\n\
@@ -388,19 +324,12 @@ mod tests {
                 &["`i-0000000000000000a` is described twice"],
             ),
             ("[[role]]\nname = \"app\"", 1, &["no `source`", "built-in"]),
-            (
-                "[[role]]\nname = \"a/b\"\nsource = \"built-in\"",
-                2,
-                &["`a/b` is not a name"],
-            ),
+            ("[[role]]\nname = \"a/b\"\nsource = \"built-in\"", 2, &["`a/b` is not a name"]),
             ("listen = [", 1, &[]),
             ("instance = 3", 1, &["[[instance]]"]),
         ] {
             let message = parse(text).unwrap_err();
-            assert!(
-                message.starts_with(&format!("imds.toml:{line}: ")),
-                "{text}\n{message}"
-            );
+            assert!(message.starts_with(&format!("imds.toml:{line}: ")), "{text}\n{message}");
             for part in parts {
                 assert!(message.contains(part), "{text}\n{message}\nlacks {part}");
             }
@@ -414,10 +343,7 @@ mod tests {
             "x".repeat(16_385)
         );
         let message = parse(&text).unwrap_err();
-        assert!(
-            message.contains("user data is 16385 bytes long"),
-            "{message}"
-        );
+        assert!(message.contains("user data is 16385 bytes long"), "{message}");
     }
 
     #[test]

@@ -55,13 +55,12 @@ impl Kind for Vec<SocketAddr> {
 
 impl Kind for PathBuf {
     fn read(values: &[String]) -> Result<Self, String> {
-        one(values, |text| {
-            if text.is_empty() {
-                Err("it is empty".to_owned())
-            } else {
-                Ok(text.into())
-            }
-        })
+        one(
+            values,
+            |text| {
+                if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.into()) }
+            },
+        )
     }
 }
 
@@ -73,20 +72,13 @@ impl Kind for HttpTokens {
 
 impl Kind for InstanceId {
     fn read(values: &[String]) -> Result<Self, String> {
-        one(values, |text| {
-            text.parse()
-                .map_err(|refusal: model::IdRefusal| refusal.to_string())
-        })
+        one(values, |text| text.parse().map_err(|refusal: model::IdRefusal| refusal.to_string()))
     }
 }
 
 impl<T: Kind> Kind for Option<T> {
     fn read(values: &[String]) -> Result<Self, String> {
-        if values.is_empty() {
-            Ok(None)
-        } else {
-            T::read(values).map(Some)
-        }
+        if values.is_empty() { Ok(None) } else { T::read(values).map(Some) }
     }
 }
 
@@ -128,9 +120,7 @@ impl Positive {
 impl Kind for Positive {
     fn read(values: &[String]) -> Result<Self, String> {
         one(values, |text| {
-            let number = text
-                .parse()
-                .map_err(|_| format!("`{text}` is not a number from 1 up"))?;
+            let number = text.parse().map_err(|_| format!("`{text}` is not a number from 1 up"))?;
             Ok(Self(number))
         })
     }
@@ -157,10 +147,8 @@ impl FromStr for Period {
     fn from_str(text: &str) -> Result<Self, String> {
         let refused = || format!("`{text}` is not a time from 2m to 3650d: use 30m, 24h or 7d");
         let unit = text.chars().last().ok_or_else(refused)?;
-        let number: i64 = text
-            .strip_suffix(unit)
-            .and_then(|n| n.parse().ok())
-            .ok_or_else(refused)?;
+        let number: i64 =
+            text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or_else(refused)?;
         let unit_seconds = match unit {
             's' => 1,
             'm' => 60,
@@ -232,16 +220,7 @@ mod tests {
         for (text, seconds) in [("2m", 120), ("120s", 120), ("24h", 86_400), ("7d", 604_800)] {
             assert_eq!(text.parse::<Period>().map(Period::as_seconds), Ok(seconds));
         }
-        for text in [
-            "",
-            "h",
-            "1m",
-            "24",
-            "-1h",
-            "1.5h",
-            "99999999999999999999d",
-            "5µ",
-        ] {
+        for text in ["", "h", "1m", "24", "-1h", "1.5h", "99999999999999999999d", "5µ"] {
             assert!(text.parse::<Period>().is_err(), "{text}");
         }
     }

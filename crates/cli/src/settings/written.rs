@@ -64,24 +64,15 @@ impl Written {
 
     /// Reads a setting.
     pub(crate) fn read<T: Kind>(&self, name: &'static str) -> Result<T, SettingRefusal> {
-        let unset = Given {
-            values: Vec::new(),
-            layer: Layer::Default,
-        };
+        let unset = Given { values: Vec::new(), layer: Layer::Default };
         let given = self.0.get(name).unwrap_or(&unset);
         let layer = given.layer.clone();
-        T::read(&given.values).map_err(|reason| SettingRefusal {
-            name,
-            layer,
-            reason,
-        })
+        T::read(&given.values).map_err(|reason| SettingRefusal { name, layer, reason })
     }
 
     /// Returns each setting with what was given for it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Given)> {
-        REGISTER
-            .iter()
-            .filter_map(|setting| Some((setting.name, self.0.get(setting.name)?)))
+        REGISTER.iter().filter_map(|setting| Some((setting.name, self.0.get(setting.name)?)))
     }
 }
 
@@ -94,16 +85,11 @@ fn given(
     if flags.value_source(setting.name) == Some(ValueSource::CommandLine) {
         let values = match setting.arity {
             Arity::Switch => vec!["true".to_owned()],
-            Arity::Many | Arity::One => flags
-                .get_many::<String>(setting.name)
-                .unwrap_or_default()
-                .cloned()
-                .collect(),
+            Arity::Many | Arity::One => {
+                flags.get_many::<String>(setting.name).unwrap_or_default().cloned().collect()
+            }
         };
-        return Given {
-            values,
-            layer: Layer::Flag(setting.flag()),
-        };
+        return Given { values, layer: Layer::Flag(setting.flag()) };
     }
     let name = setting.variable();
     if let Some(text) = variable(&name) {
@@ -111,20 +97,11 @@ fn given(
             Arity::Many => text.split(',').map(|part| part.trim().to_owned()).collect(),
             Arity::One | Arity::Switch => vec![text],
         };
-        return Given {
-            values,
-            layer: Layer::Variable(name),
-        };
+        return Given { values, layer: Layer::Variable(name) };
     }
     if let Some((values, line)) = file.settings.get(setting.name) {
-        let layer = Layer::File {
-            path: file.path.clone(),
-            line: *line,
-        };
-        return Given {
-            values: values.clone(),
-            layer,
-        };
+        let layer = Layer::File { path: file.path.clone(), line: *line };
+        return Given { values: values.clone(), layer };
     }
     Given {
         values: setting.default.map(str::to_owned).into_iter().collect(),

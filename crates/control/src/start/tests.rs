@@ -19,9 +19,7 @@ fn store() -> Store {
 }
 
 fn start_with(store: &Store, configured: &Configured) -> InstanceId {
-    store
-        .transact(|snapshot| start(snapshot, configured, fresh(), NOW))
-        .unwrap()
+    store.transact(|snapshot| start(snapshot, configured, fresh(), NOW)).unwrap()
 }
 
 fn refusal(configured: &Configured) -> StartRefusal {
@@ -40,10 +38,7 @@ fn tokens(store: &Store, id: InstanceId) -> HttpTokens {
 }
 
 fn optional() -> OptionsChange {
-    OptionsChange {
-        http_tokens: Some(HttpTokens::Optional),
-        ..OptionsChange::default()
-    }
+    OptionsChange { http_tokens: Some(HttpTokens::Optional), ..OptionsChange::default() }
 }
 
 #[test]
@@ -62,24 +57,15 @@ fn a_first_start_makes_everything_and_a_second_nothing() {
 
 #[test]
 fn access_key_ids_have_aws_letters() {
-    let all: String = (0..32)
-        .map(|n| access_key_id([n; 16]).pop().unwrap())
-        .collect();
-    assert!(
-        all.bytes()
-            .all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b)),
-        "{all}"
-    );
+    let all: String = (0..32).map(|n| access_key_id([n; 16]).pop().unwrap()).collect();
+    assert!(all.bytes().all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b)), "{all}");
     assert_eq!(all.bytes().collect::<BTreeSet<_>>().len(), 32);
 }
 
 #[test]
 fn described_instances_come_and_go_with_the_file() {
     let store = store();
-    let one = Configured {
-        instances: vec![described(1)],
-        ..Configured::default()
-    };
+    let one = Configured { instances: vec![described(1)], ..Configured::default() };
     start_with(&store, &one);
     assert_eq!(store.snapshot().instance_count(), 2);
     start_with(&store, &Configured::default());
@@ -92,30 +78,11 @@ fn the_file_may_describe_the_default_instance() {
     start_with(&store, &Configured::default());
     let mut own = described(0);
     own.instance.id = Instance::default_id();
-    start_with(
-        &store,
-        &Configured {
-            instances: vec![own],
-            ..Configured::default()
-        },
-    );
+    start_with(&store, &Configured { instances: vec![own], ..Configured::default() });
     let snapshot = store.snapshot();
-    assert!(
-        snapshot
-            .instance(Instance::default_id())
-            .unwrap()
-            .user_data
-            .is_none()
-    );
+    assert!(snapshot.instance(Instance::default_id()).unwrap().user_data.is_none());
     start_with(&store, &Configured::default());
-    assert!(
-        store
-            .snapshot()
-            .instance(Instance::default_id())
-            .unwrap()
-            .user_data
-            .is_some()
-    );
+    assert!(store.snapshot().instance(Instance::default_id()).unwrap().user_data.is_some());
 }
 
 #[test]
@@ -123,41 +90,24 @@ fn options_that_the_file_does_not_name_stay_as_they_were_set() {
     let store = store();
     let mut one = described(1);
     one.options = optional();
-    let configured = Configured {
-        instances: vec![one],
-        ..Configured::default()
-    };
+    let configured = Configured { instances: vec![one], ..Configured::default() };
     start_with(&store, &configured);
     let id = InstanceId::from_number(1);
     let mut modified = (**store.snapshot().instance(id).unwrap()).clone();
     modified.options.http_tokens = HttpTokens::Required;
     modified.options.http_put_response_hop_limit = HopLimit::new(7).unwrap();
     let changes = vec![Change::PutInstance(Arc::new(modified), Origin::Config)];
-    store
-        .transact(|_| Ok::<_, StartRefusal>((changes, ())))
-        .unwrap();
+    store.transact(|_| Ok::<_, StartRefusal>((changes, ()))).unwrap();
     start_with(&store, &configured);
-    assert_eq!(
-        tokens(&store, id),
-        HttpTokens::Optional,
-        "the file names it"
-    );
-    let hops = store
-        .snapshot()
-        .instance(id)
-        .unwrap()
-        .options
-        .http_put_response_hop_limit;
+    assert_eq!(tokens(&store, id), HttpTokens::Optional, "the file names it");
+    let hops = store.snapshot().instance(id).unwrap().options.http_put_response_hop_limit;
     assert_eq!(hops.as_hops(), 7, "the file does not");
 }
 
 #[test]
 fn default_options_are_set_at_this_start() {
     let store = store();
-    let configured = Configured {
-        default_options: optional(),
-        ..Configured::default()
-    };
+    let configured = Configured { default_options: optional(), ..Configured::default() };
     let default = start_with(&store, &configured);
     assert_eq!(tokens(&store, default), HttpTokens::Optional);
     start_with(&store, &Configured::default());
@@ -166,10 +116,7 @@ fn default_options_are_set_at_this_start() {
 
 #[test]
 fn what_does_not_fit_together_does_not_start() {
-    let twice = Configured {
-        instances: vec![described(1), described(1)],
-        ..Configured::default()
-    };
+    let twice = Configured { instances: vec![described(1), described(1)], ..Configured::default() };
     assert!(matches!(refusal(&twice), StartRefusal::Twice(_)));
 
     let mut app = described(1);
@@ -177,32 +124,17 @@ fn what_does_not_fit_together_does_not_start() {
         p.role = "app".parse().ok();
         p
     });
-    let roleless = Configured {
-        instances: vec![app],
-        ..Configured::default()
-    };
-    assert!(matches!(
-        refusal(&roleless),
-        StartRefusal::RoleWithoutSource { .. }
-    ));
+    let roleless = Configured { instances: vec![app], ..Configured::default() };
+    assert!(matches!(refusal(&roleless), StartRefusal::RoleWithoutSource { .. }));
 
     let nobody = InstanceId::from_number(9);
-    let missing = Configured {
-        default_instance: Some(nobody),
-        ..Configured::default()
-    };
+    let missing = Configured { default_instance: Some(nobody), ..Configured::default() };
     assert_eq!(refusal(&missing), StartRefusal::NoDefaultInstance(nobody));
 
     let address: SocketAddr = "127.0.0.1:1338".parse().unwrap();
     let mut claims = described(1);
     claims.instance.attachments = vec![Attachment::Listener(address)];
-    let shared = Configured {
-        instances: vec![claims],
-        listen: vec![address],
-        ..Configured::default()
-    };
-    assert!(matches!(
-        refusal(&shared),
-        StartRefusal::SharedListener { .. }
-    ));
+    let shared =
+        Configured { instances: vec![claims], listen: vec![address], ..Configured::default() };
+    assert!(matches!(refusal(&shared), StartRefusal::SharedListener { .. }));
 }

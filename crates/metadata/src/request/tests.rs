@@ -46,11 +46,7 @@ fn proxies_betray_themselves() {
         assert!(request.is_proxied, "{line}");
         assert_eq!(request.is_forwarded, forwarded, "{line}");
     }
-    assert!(
-        !parse("GET / HTTP/1.1\r\nX-Forward: a\r\n\r\n")
-            .unwrap()
-            .is_proxied
-    );
+    assert!(!parse("GET / HTTP/1.1\r\nX-Forward: a\r\n\r\n").unwrap().is_proxied);
 }
 
 #[test]
@@ -70,25 +66,10 @@ fn the_last_token_decides_and_lifetimes_must_agree() {
 fn targets() {
     let parse_target = |text| target(text).map(|t| (t.authority, t.path));
     assert_eq!(parse_target(b"/a?b"), Ok((None, &b"/a?b"[..])));
-    assert_eq!(
-        parse_target(b"http://h:80/a"),
-        Ok((Some(&b"h:80"[..]), &b"/a"[..]))
-    );
+    assert_eq!(parse_target(b"http://h:80/a"), Ok((Some(&b"h:80"[..]), &b"/a"[..])));
     assert_eq!(parse_target(b"HTTP://h"), Ok((Some(&b"h"[..]), &b""[..])));
-    for bad in [
-        "",
-        "*",
-        "host:443",
-        "https://h/",
-        "http://",
-        "http:///a",
-        "a/b",
-    ] {
-        assert_eq!(
-            parse_target(bad.as_bytes()),
-            Err(Malformed::Target),
-            "{bad}"
-        );
+    for bad in ["", "*", "host:443", "https://h/", "http://", "http:///a", "a/b"] {
+        assert_eq!(parse_target(bad.as_bytes()), Err(Malformed::Target), "{bad}");
     }
 }
 
@@ -113,34 +94,16 @@ fn what_could_be_read_in_two_ways_is_refused() {
         ("PRI * HTTP/2.0\r\n\r\n", Version),
         ("GET /\r\n\r\n", RequestLine),
         ("CONNECT h:80 HTTP/1.1\r\n\r\n", Target),
-        (
-            "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-            ContentLength,
-        ),
-        (
-            "GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
-            ContentLength,
-        ),
-        (
-            "GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
-            ContentLength,
-        ),
-        (
-            "GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
-            ContentLength,
-        ),
+        ("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", ContentLength),
+        ("GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", ContentLength),
+        ("GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", ContentLength),
+        ("GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", ContentLength),
         (
             "PUT / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             ConflictingFraming,
         ),
-        (
-            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-            ChunkedBody,
-        ),
-        (
-            "PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-            TransferEncoding,
-        ),
+        ("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", ChunkedBody),
+        ("PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", TransferEncoding),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", RepeatedHost),
     ] {
         assert_eq!(parse(text).unwrap_err(), refusal, "{text:?}");
@@ -149,10 +112,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
 
 #[test]
 fn a_bare_line_feed_is_met_before_the_head_ends() {
-    assert_eq!(
-        Request::parse(b"GET / HTTP/1.1\n"),
-        Err(Malformed::BareLineFeed)
-    );
+    assert_eq!(Request::parse(b"GET / HTTP/1.1\n"), Err(Malformed::BareLineFeed));
 }
 
 #[test]
@@ -160,10 +120,7 @@ fn framing() {
     let body = |lines: &str| parse(&format!("PUT / HTTP/1.1\r\n{lines}\r\n")).map(|r| r.body);
     assert_eq!(body(""), Ok(Body::Absent));
     assert_eq!(body("Content-Length: 0\r\n"), Ok(Body::Absent));
-    assert_eq!(
-        body("Content-Length: 5\r\nContent-Length: 5\r\n"),
-        Ok(Body::Sized(5))
-    );
+    assert_eq!(body("Content-Length: 5\r\nContent-Length: 5\r\n"), Ok(Body::Sized(5)));
     assert_eq!(body("Transfer-Encoding: Chunked\r\n"), Ok(Body::Chunked));
 }
 
@@ -172,16 +129,10 @@ fn limits() {
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(HEAD_BYTES_MAX));
     assert_eq!(Request::parse(long.as_bytes()), Err(Malformed::HeadTooLong));
     let endless = "a".repeat(HEAD_BYTES_MAX + 1);
-    assert_eq!(
-        Request::parse(endless.as_bytes()),
-        Err(Malformed::HeadTooLong)
-    );
+    assert_eq!(Request::parse(endless.as_bytes()), Err(Malformed::HeadTooLong));
     let fields = |n: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(n));
     assert!(parse(&fields(FIELDS_MAX)).is_ok());
-    assert_eq!(
-        parse(&fields(FIELDS_MAX + 1)),
-        Err(Malformed::TooManyFields)
-    );
+    assert_eq!(parse(&fields(FIELDS_MAX + 1)), Err(Malformed::TooManyFields));
 }
 
 proptest! {

@@ -10,20 +10,14 @@ fn look_up<'a>(instance: &'a Instance, path: &str) -> Option<Value<'a>> {
 
 fn read(instance: &Instance, path: &str) -> Option<String> {
     let value = look_up(instance, path)?;
-    if let Value::Text(text) = value {
-        Some(text.into_owned())
-    } else {
-        Some(format!("{value:?}"))
-    }
+    if let Value::Text(text) = value { Some(text.into_owned()) } else { Some(format!("{value:?}")) }
 }
 
 /// An instance with something of everything.
 fn full() -> Instance {
     let mut instance = Instance::default_instance();
     instance.options.instance_metadata_tags = Switch::Enabled;
-    instance
-        .tags
-        .insert("Name".parse().unwrap(), "web 1".into());
+    instance.tags.insert("Name".parse().unwrap(), "web 1".into());
     instance.tags.insert("Empty".parse().unwrap(), "".into());
     instance.hibernation = Some(Switch::Enabled);
     instance.kernel_id = "aki-0123abcd".parse().ok();
@@ -66,10 +60,7 @@ fn crawl(instance: &Instance, path: &str) -> usize {
                 crawl(instance, &format!("{path}{name}/"))
             }
             _ => {
-                assert!(
-                    look_up(instance, &format!("{path}{name}")).is_some(),
-                    "{path}{name}"
-                );
+                assert!(look_up(instance, &format!("{path}{name}")).is_some(), "{path}{name}");
                 1
             }
         })
@@ -113,25 +104,13 @@ fn values_of_a_full_instance() {
         ("/latest/meta-data/tags/instance/", "Empty\nName"),
         ("/latest/meta-data/tags/instance/Empty", ""),
         ("/latest/meta-data/hibernation/configured", "true"),
-        (
-            "/latest/meta-data/spot/",
-            "instance-action\ntermination-time",
-        ),
+        ("/latest/meta-data/spot/", "instance-action\ntermination-time"),
         ("/latest/meta-data/placement/partition-number", "1"),
-        (
-            &format!("{interface}/ipv4-associations/203.0.113.25"),
-            "10.0.1.10",
-        ),
-        (
-            &format!("{interface}/subnet-ipv6-cidr-blocks"),
-            "2001:db8:1234:1a00:0:0:0:0/64",
-        ),
+        (&format!("{interface}/ipv4-associations/203.0.113.25"), "10.0.1.10"),
+        (&format!("{interface}/subnet-ipv6-cidr-blocks"), "2001:db8:1234:1a00:0:0:0:0/64"),
         (&format!("{interface}/ipv6s"), "2001:db8:1234:1a00::10"),
         ("/latest/dynamic/", "fws/\ninstance-identity/"),
-        (
-            "/latest/dynamic/instance-identity",
-            "signature\nrsa2048\ndocument\npkcs7",
-        ),
+        ("/latest/dynamic/instance-identity", "signature\nrsa2048\ndocument\npkcs7"),
     ] {
         assert_eq!(read(&instance, path).as_deref(), Some(value), "{path}");
     }
@@ -140,10 +119,7 @@ fn values_of_a_full_instance() {
 #[test]
 fn old_roots_show_what_there_was() {
     let instance = Instance::default_instance();
-    assert_eq!(
-        read(&instance, "/1.0/").as_deref(),
-        Some("meta-data\nuser-data")
-    );
+    assert_eq!(read(&instance, "/1.0/").as_deref(), Some("meta-data\nuser-data"));
     assert_eq!(
         read(&instance, "/1.0/meta-data/").as_deref(),
         Some(
@@ -170,26 +146,13 @@ fn old_roots_show_what_there_was() {
 fn absent_things_are_neither_listed_nor_found() {
     let bare = Instance::described(Instance::default_id());
     let listing = read(&bare, "/latest/meta-data/").unwrap();
-    for name in [
-        "iam",
-        "public-keys",
-        "tags",
-        "spot",
-        "public-ipv4",
-        "autoscaling",
-        "hibernation",
-    ] {
+    for name in ["iam", "public-keys", "tags", "spot", "public-ipv4", "autoscaling", "hibernation"]
+    {
         assert!(!listing.contains(name), "{name}");
-        assert!(
-            look_up(&bare, &format!("/latest/meta-data/{name}")).is_none(),
-            "{name}"
-        );
+        assert!(look_up(&bare, &format!("/latest/meta-data/{name}")).is_none(), "{name}");
     }
     assert!(look_up(&bare, "/latest/user-data").is_none());
-    assert_eq!(
-        read(&bare, "/latest").unwrap(),
-        "dynamic\nmeta-data\nuser-data"
-    );
+    assert_eq!(read(&bare, "/latest").unwrap(), "dynamic\nmeta-data\nuser-data");
 }
 
 #[test]

@@ -1,7 +1,4 @@
-#![expect(
-    clippy::expect_used,
-    reason = "constants; the tests of this module parse each of them"
-)]
+#![expect(clippy::expect_used, reason = "constants; the tests of this module parse each of them")]
 
 use std::net::Ipv4Addr;
 
@@ -79,12 +76,7 @@ pub(super) fn disabled() -> Switch {
 }
 
 pub(super) fn block_devices() -> Vec<BlockDevice> {
-    ["ami", "root"]
-        .map(|name| BlockDevice {
-            name: line(name),
-            device: line("/dev/xvda"),
-        })
-        .into()
+    ["ami", "root"].map(|name| BlockDevice { name: line(name), device: line("/dev/xvda") }).into()
 }
 
 fn line(text: &str) -> Line {
@@ -153,10 +145,7 @@ impl Instance {
         };
         Self {
             interfaces: vec![primary],
-            key_pair: Some(KeyPair {
-                name: line("my-key"),
-                public_key: line(SAMPLE_PUBLIC_KEY),
-            }),
+            key_pair: Some(KeyPair { name: line("my-key"), public_key: line(SAMPLE_PUBLIC_KEY) }),
             instance_profile: Some(InstanceProfile {
                 name: "example-role".parse().expect("is a profile name"),
                 id: line("AIPAABCDEFGHIJKLMNOPQ"),

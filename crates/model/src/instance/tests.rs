@@ -15,10 +15,7 @@ fn the_default_instance_is_sound() {
 fn an_instance_is_read_back_as_it_was_written() {
     let instance = example();
     let written = serde_json::to_string(&instance).unwrap();
-    assert_eq!(
-        serde_json::from_str::<Instance>(&written).unwrap(),
-        instance
-    );
+    assert_eq!(serde_json::from_str::<Instance>(&written).unwrap(), instance);
 }
 
 #[test]
@@ -33,36 +30,21 @@ fn a_description_needs_no_more_than_an_id_and_an_interface() {
 fn an_unknown_key_is_refused() {
     let text = r#"{"id":"i-0000000000000000a","regoin":"us-east-1"}"#;
     let refusal = serde_json::from_str::<Instance>(text).unwrap_err();
-    assert!(
-        refusal.to_string().contains("unknown field `regoin`"),
-        "{refusal}"
-    );
+    assert!(refusal.to_string().contains("unknown field `regoin`"), "{refusal}");
 }
 
 #[test]
 fn host_names_follow_the_naming_scheme() {
     let mut instance = example();
     let name = |instance: &Instance| instance.hostname(instance.primary_interface().unwrap());
-    assert_eq!(
-        name(&instance).as_deref(),
-        Some("ip-10-0-1-10.ec2.internal")
-    );
+    assert_eq!(name(&instance).as_deref(), Some("ip-10-0-1-10.ec2.internal"));
     instance.region = "eu-west-1".parse().unwrap();
-    assert_eq!(
-        name(&instance).as_deref(),
-        Some("ip-10-0-1-10.eu-west-1.compute.internal")
-    );
+    assert_eq!(name(&instance).as_deref(), Some("ip-10-0-1-10.eu-west-1.compute.internal"));
     instance.hostname_type = HostnameType::ResourceName;
-    assert_eq!(
-        name(&instance).as_deref(),
-        Some("i-1234567890abcdef0.eu-west-1.compute.internal")
-    );
+    assert_eq!(name(&instance).as_deref(), Some("i-1234567890abcdef0.eu-west-1.compute.internal"));
     instance.domain = Some("corp.example".parse().unwrap());
     instance.hostname_type = HostnameType::IpName;
-    assert_eq!(
-        name(&instance).as_deref(),
-        Some("ip-10-0-1-10.corp.example")
-    );
+    assert_eq!(name(&instance).as_deref(), Some("ip-10-0-1-10.corp.example"));
     instance.domain = None;
     for interface in &mut instance.interfaces {
         interface.ipv4.clear();
@@ -83,10 +65,7 @@ fn public_host_names_need_an_address_and_the_setting() {
     let mut instance = example();
     let name =
         |instance: &Instance| instance.public_hostname(instance.primary_interface().unwrap());
-    assert_eq!(
-        name(&instance).as_deref(),
-        Some("ec2-203-0-113-25.compute-1.amazonaws.com")
-    );
+    assert_eq!(name(&instance).as_deref(), Some("ec2-203-0-113-25.compute-1.amazonaws.com"));
     instance.region = "eu-west-1".parse().unwrap();
     assert_eq!(
         name(&instance).as_deref(),
@@ -100,43 +79,24 @@ fn public_host_names_need_an_address_and_the_setting() {
 fn fields_that_do_not_go_together_are_refused() {
     let mut twins = example();
     twins.interfaces.extend(example().interfaces);
-    assert!(matches!(
-        twins.check(),
-        Err(InstanceRefusal::TwinInterfaces { .. })
-    ));
+    assert!(matches!(twins.check(), Err(InstanceRefusal::TwinInterfaces { .. })));
 
     let mut headless = example();
     for interface in &mut headless.interfaces {
         interface.device_number = 1;
         interface.mac = MacAddress::from_bytes([2, 0, 0, 0, 0, 1]);
     }
-    assert!(matches!(
-        headless.check(),
-        Err(InstanceRefusal::NoPrimaryInterface(_))
-    ));
+    assert!(matches!(headless.check(), Err(InstanceRefusal::NoPrimaryInterface(_))));
 
     let mut tagged = example();
-    tagged
-        .tags
-        .insert("my key".parse().unwrap(), "value".into());
-    assert_eq!(
-        tagged.check(),
-        Ok(()),
-        "the key is fine while tags are not shown"
-    );
+    tagged.tags.insert("my key".parse().unwrap(), "value".into());
+    assert_eq!(tagged.check(), Ok(()), "the key is fine while tags are not shown");
     tagged.options.instance_metadata_tags = Switch::Enabled;
-    assert!(matches!(
-        tagged.check(),
-        Err(InstanceRefusal::TagNotPathSafe { .. })
-    ));
+    assert!(matches!(tagged.check(), Err(InstanceRefusal::TagNotPathSafe { .. })));
 
     let mut disks = example();
-    disks.block_devices.push(BlockDevice {
-        name: "../x".parse().unwrap(),
-        device: "sdb".parse().unwrap(),
-    });
-    assert!(matches!(
-        disks.check(),
-        Err(InstanceRefusal::UnknownBlockDevice { .. })
-    ));
+    disks
+        .block_devices
+        .push(BlockDevice { name: "../x".parse().unwrap(), device: "sdb".parse().unwrap() });
+    assert!(matches!(disks.check(), Err(InstanceRefusal::UnknownBlockDevice { .. })));
 }

@@ -31,12 +31,7 @@ pub(super) fn definite(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// Writes a constructed element of indefinite length around `parts`, which must be elements.
 pub(super) fn indefinite(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    [
-        &[tag, LENGTH_INDEFINITE],
-        parts.concat().as_slice(),
-        &END_OF_CONTENTS,
-    ]
-    .concat()
+    [&[tag, LENGTH_INDEFINITE], parts.concat().as_slice(), &END_OF_CONTENTS].concat()
 }
 
 /// Writes a time as CMS and X.509 ask for it: `UTCTime` until the end of 2049, `GeneralizedTime`
@@ -56,18 +51,11 @@ pub(super) fn time(unix_seconds: i64) -> der::Result<Vec<u8>> {
 
 /// Writes the shortest length octets for `bytes` of contents.
 fn length(bytes: usize) -> Vec<u8> {
-    let octets: Vec<u8> = bytes
-        .to_be_bytes()
-        .into_iter()
-        .skip_while(|octet| *octet == 0)
-        .collect();
+    let octets: Vec<u8> = bytes.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect();
     match octets.as_slice() {
         [] => vec![0],
         [short @ 0..=0x7f] => vec![*short],
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a length has eight octets at most"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a length has eight octets at most")]
         long => [&[LENGTH_INDEFINITE | long.len() as u8], long].concat(),
     }
 }
@@ -93,10 +81,7 @@ mod tests {
     #[test]
     fn elements_wrap_their_parts() {
         assert_eq!(definite(SET, &[&[1], &[2, 3]]), [0x31, 3, 1, 2, 3]);
-        assert_eq!(
-            indefinite(SEQUENCE, &[&[5, 0], &[5, 0]]),
-            [0x30, 0x80, 5, 0, 5, 0, 0, 0]
-        );
+        assert_eq!(indefinite(SEQUENCE, &[&[5, 0], &[5, 0]]), [0x30, 0x80, 5, 0, 5, 0, 0, 0]);
     }
 
     #[test]

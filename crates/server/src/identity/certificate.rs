@@ -99,10 +99,7 @@ impl Certificate {
             return Err(KeyFault::CertificateOfAnotherKey { name });
         }
         let issuer_and_serial = definite(ber::SEQUENCE, &[fields.issuer, fields.serial]);
-        Ok(Self {
-            pem: der.to_pem(PEM_LABEL, LineEnding::LF)?,
-            issuer_and_serial,
-        })
+        Ok(Self { pem: der.to_pem(PEM_LABEL, LineEnding::LF)?, issuer_and_serial })
     }
 
     /// Returns the certificate in PEM.
@@ -196,14 +193,7 @@ impl<'a> Fields<'a> {
             let _subject = reader.tlv_bytes()?;
             let public_key = reader.tlv_bytes()?;
             let _extensions = reader.tlv_bytes()?;
-            Ok(Self {
-                to_be_signed,
-                serial,
-                issuer,
-                public_key,
-                algorithm,
-                signature,
-            })
+            Ok(Self { to_be_signed, serial, issuer, public_key, algorithm, signature })
         })
     }
 }

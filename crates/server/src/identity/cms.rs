@@ -42,15 +42,10 @@ pub(super) fn signed_data<K: Key>(
     let signer_info = signer_info(key, certificate, document, signing_time)?;
     let signer_infos = definite(ber::SET, &[&signer_info]);
 
-    let signed_data = indefinite(
-        ber::SEQUENCE,
-        &[&version, &digest_algorithms, &content, &signer_infos],
-    );
+    let signed_data =
+        indefinite(ber::SEQUENCE, &[&version, &digest_algorithms, &content, &signer_infos]);
     let signed_data = indefinite(ber::CONTEXT_0, &[&signed_data]);
-    Ok(indefinite(
-        ber::SEQUENCE,
-        &[&SIGNED_DATA.to_der()?, &signed_data],
-    ))
+    Ok(indefinite(ber::SEQUENCE, &[&SIGNED_DATA.to_der()?, &signed_data]))
 }
 
 /// Writes the `EncapsulatedContentInfo`: the document as an octet string in one piece.

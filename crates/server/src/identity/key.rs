@@ -97,9 +97,7 @@ impl<const BITS: usize> Key for Rsa<BITS> {
     const IN_CMS: Algorithm<'static> = pkcs1::ALGORITHM_ID; // rsaEncryption
 
     fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> signature::Result<Self> {
-        Ok(Self(pkcs1v15::SigningKey::new(RsaPrivateKey::new(
-            rng, BITS,
-        )?)))
+        Ok(Self(pkcs1v15::SigningKey::new(RsaPrivateKey::new(rng, BITS)?)))
     }
 
     fn parse(pkcs8: &[u8]) -> pkcs8::Result<Self> {
@@ -138,10 +136,8 @@ impl<const BITS: usize> Key for Rsa<BITS> {
 pub(super) struct Dsa(dsa::SigningKey);
 
 /// dsaWithSHA1, which never has parameters (RFC 3279 section 2.2.2).
-const DSA_WITH_SHA1: Algorithm<'static> = Algorithm {
-    oid: ObjectIdentifier::new_unwrap("1.2.840.10040.4.3"),
-    parameters: None,
-};
+const DSA_WITH_SHA1: Algorithm<'static> =
+    Algorithm { oid: ObjectIdentifier::new_unwrap("1.2.840.10040.4.3"), parameters: None };
 
 impl Key for Dsa {
     const DIGEST: Algorithm<'static> = Algorithm {

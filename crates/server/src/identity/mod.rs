@@ -77,19 +77,13 @@ impl IdentityKeys {
     /// - [`KeyFault::RecordIncomplete`] if the record is cut short.
     /// - [`KeyFault::RecordUnknown`] if it is of another version, or goes on after its end.
     pub fn from_record(record: &str) -> Result<Self, KeyFault> {
-        let mut rest = record
-            .strip_prefix(RECORD_VERSION)
-            .ok_or(KeyFault::RecordUnknown)?;
+        let mut rest = record.strip_prefix(RECORD_VERSION).ok_or(KeyFault::RecordUnknown)?;
         let keys = Self {
             signature: Signer::take(SIGNATURE, &mut rest)?,
             pkcs7: Signer::take(PKCS7, &mut rest)?,
             rsa2048: Signer::take(RSA2048, &mut rest)?,
         };
-        if rest.is_empty() {
-            Ok(keys)
-        } else {
-            Err(KeyFault::RecordUnknown)
-        }
+        if rest.is_empty() { Ok(keys) } else { Err(KeyFault::RecordUnknown) }
     }
 
     /// Writes the keys and certificates in their durable form: a line that names the version, then
@@ -229,9 +223,7 @@ const OCTETS_PER_LINE: usize = 57;
 
 /// Writes `octets` in base64, with a line feed between lines.
 fn base64_lines(octets: &[u8]) -> Box<str> {
-    let lines: Vec<String> = octets
-        .chunks(OCTETS_PER_LINE)
-        .map(|line| BASE64_STANDARD.encode(line))
-        .collect();
+    let lines: Vec<String> =
+        octets.chunks(OCTETS_PER_LINE).map(|line| BASE64_STANDARD.encode(line)).collect();
     lines.join("\n").into()
 }

@@ -128,10 +128,7 @@ fn pkcs7_is_laid_out_as_openssl_does() {
 
     let expected = scratch.outline(&expected);
     assert_eq!(scratch.outline(&actual), expected);
-    assert!(
-        expected.contains("d=5 inf cons: OCTET STRING"),
-        "{expected}"
-    );
+    assert!(expected.contains("d=5 inf cons: OCTET STRING"), "{expected}");
 }
 
 #[test]
@@ -282,10 +279,7 @@ fn cut_record_is_refused() {
 #[test]
 fn damaged_record_is_refused_or_harmless() {
     let record = KEYS.to_record().unwrap();
-    for (place, replacement) in (0..record.len())
-        .step_by(7)
-        .zip("A/z=-\n 0".chars().cycle())
-    {
+    for (place, replacement) in (0..record.len()).step_by(7).zip("A/z=-\n 0".chars().cycle()) {
         let mut damaged = record[..place].to_owned();
         damaged.push(replacement);
         damaged.push_str(&record[place + 1..]);
@@ -305,16 +299,11 @@ fn mixed_up_record_is_refused() {
     let refusal = |change: &dyn Fn(&mut Vec<String>)| {
         let mut parts = parts.clone();
         change(&mut parts);
-        IdentityKeys::from_record(&parts.concat())
-            .unwrap_err()
-            .to_string()
+        IdentityKeys::from_record(&parts.concat()).unwrap_err().to_string()
     };
     for (at, name) in [(1, "signature"), (3, "pkcs7"), (5, "rsa2048")] {
         let of_another = format!("certificate for `{name}` does not go with its key");
-        assert_eq!(
-            refusal(&|parts| parts[at + 1] = others[at + 1].clone()),
-            of_another
-        );
+        assert_eq!(refusal(&|parts| parts[at + 1] = others[at + 1].clone()), of_another);
         let key_unreadable = format!("key for `{name}` cannot be read");
         assert_eq!(refusal(&|parts| parts.swap(at, at + 1)), key_unreadable);
     }
@@ -351,10 +340,8 @@ fn certificate(name: &str) -> &'static str {
 
 /// The line of the version, then each PEM document of a record.
 fn documents(record: &str) -> Vec<String> {
-    let mut documents: Vec<String> = record
-        .split("-----BEGIN ")
-        .map(|document| format!("-----BEGIN {document}"))
-        .collect();
+    let mut documents: Vec<String> =
+        record.split("-----BEGIN ").map(|document| format!("-----BEGIN {document}")).collect();
     documents[0] = RECORD_VERSION.to_owned();
     documents
 }
@@ -378,10 +365,7 @@ fn decoded(text: &str) -> Vec<u8> {
 
 fn positions(within: &[u8], of: &[u8]) -> Vec<usize> {
     let windows = within.windows(of.len()).enumerate();
-    windows
-        .filter(|(_, part)| *part == of)
-        .map(|(at, _)| at)
-        .collect()
+    windows.filter(|(_, part)| *part == of).map(|(at, _)| at).collect()
 }
 
 fn replaced(within: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
