@@ -103,11 +103,12 @@ pub fn start(
     let mut planned = Planned::from_snapshot(snapshot);
     planned.describe(configured)?;
     planned.make_default_instance(default);
-    match planned.instances.get_mut(&default) {
-        Some((instance, _)) => {
-            instance.options = configured.default_options.apply(instance.options);
-        }
-        None => return Err(StartRefusal::NoDefaultInstance(default)),
+    let Some((instance, _)) = planned.instances.get_mut(&default) else {
+        return Err(StartRefusal::NoDefaultInstance(default));
+    };
+    let options = configured.default_options.apply(instance.options);
+    if options != instance.options {
+        Arc::make_mut(instance).options = options;
     }
     planned.check(configured, default)?;
     changes.extend(planned.changes(snapshot, now));
@@ -149,39 +150,31 @@ fn access_key_id(random: [u8; 16]) -> String {
 
 /// Instances and roles as they are to be.
 struct Planned {
-    instances: BTreeMap<InstanceId, (Instance, Origin)>,
-    roles: BTreeMap<RoleName, (Role, Origin)>,
+    instances: BTreeMap<InstanceId, (Arc<Instance>, Origin)>,
+    roles: BTreeMap<RoleName, (Arc<Role>, Origin)>,
 }
 
 impl Planned {
-    /// What stays whatever the config file says.
     fn from_snapshot(snapshot: &Snapshot) -> Self {
-        let instances = snapshot.instances().filter(|(_, origin)| *origin == Origin::Api);
-        let roles = snapshot.roles().filter(|(_, origin)| *origin == Origin::Api);
-        Self {
-            instances: instances.map(|(i, origin)| (i.id, ((**i).clone(), origin))).collect(),
-            roles: roles.map(|(r, origin)| (r.name.clone(), ((**r).clone(), origin))).collect(),
-        }
-        .with_described_options(snapshot)
+        let instances = snapshot.instances().map(|(i, origin)| (i.id, (Arc::clone(i), origin)));
+        let roles = snapshot.roles().map(|(r, origin)| (r.name.clone(), (Arc::clone(r), origin)));
+        Self { instances: instances.collect(), roles: roles.collect() }
     }
 
-    /// Instances that the file described before keep the options they were last given.
-    fn with_described_options(mut self, snapshot: &Snapshot) -> Self {
-        let described = snapshot.instances().filter(|(_, origin)| *origin == Origin::Config);
-        self.instances.extend(described.map(|(i, origin)| (i.id, ((**i).clone(), origin))));
-        self
-    }
-
+    /// Puts what the file describes in place of what it described before.
     fn describe(&mut self, configured: &Configured) -> Result<(), StartRefusal> {
         let mut described = BTreeSet::new();
         for Described { instance, options } in &configured.instances {
             if !described.insert(instance.id) {
                 return Err(StartRefusal::Twice(instance.id.to_string()));
             }
-            let mut instance = instance.clone();
-            let last = self.instances.get(&instance.id).map(|(last, _)| last.options);
-            instance.options = options.apply(last.unwrap_or(instance.options));
-            self.instances.insert(instance.id, (instance, Origin::Config));
+            let mut planned = instance.clone();
+            if let Some((last, _)) = self.instances.get(&instance.id) {
+                planned.options = last.options;
+                planned.last_modified = last.last_modified;
+            }
+            planned.options = options.apply(planned.options);
+            self.instances.insert(instance.id, (Arc::new(planned), Origin::Config));
         }
         self.instances.retain(|id, (_, origin)| *origin == Origin::Api || described.contains(id));
 
@@ -190,20 +183,21 @@ impl Planned {
             if !named.insert(&role.name) {
                 return Err(StartRefusal::Twice(format!("role `{}`", role.name)));
             }
-            self.roles.insert(role.name.clone(), (role.clone(), Origin::Config));
+            self.roles.insert(role.name.clone(), (Arc::new(role.clone()), Origin::Config));
         }
+        self.roles.retain(|name, (_, origin)| *origin == Origin::Api || named.contains(name));
         Ok(())
     }
 
     fn make_default_instance(&mut self, default: InstanceId) {
         if default == Instance::default_id() {
-            let made = || (Instance::default_instance(), Origin::Api);
+            let made = || (Arc::new(Instance::default_instance()), Origin::Api);
             self.instances.entry(default).or_insert_with(made);
         }
         let role = Instance::default_instance().instance_profile.and_then(|profile| profile.role);
         if let Some(name) = role {
             let credentials = CredentialSource::BuiltIn;
-            let made = || (Role { name: name.clone(), credentials }, Origin::Api);
+            let made = || (Arc::new(Role { name: name.clone(), credentials }), Origin::Api);
             self.roles.entry(name.clone()).or_insert_with(made);
         }
     }
@@ -243,21 +237,17 @@ impl Planned {
         let gone: Vec<_> = gone_instances.chain(gone_roles).collect();
         let instances = self.instances.into_values().filter_map(|(mut instance, origin)| {
             let id = instance.id;
-            match snapshot.instance(id) {
-                Some(old) => {
-                    instance.last_modified = old.last_modified;
-                    if **old == instance && snapshot.origin(id) == Some(origin) {
-                        return None;
-                    }
-                    instance.last_modified = now;
-                }
-                None => instance.last_modified = now,
+            let old = snapshot.instance(id);
+            let is_same = old.is_some_and(|old| Arc::ptr_eq(old, &instance) || *old == instance);
+            if is_same && snapshot.origin(id) == Some(origin) {
+                return None;
             }
-            Some(Change::PutInstance(Arc::new(instance), origin))
+            Arc::make_mut(&mut instance).last_modified = now;
+            Some(Change::PutInstance(instance, origin))
         });
         let roles = self.roles.into_values().filter_map(|(role, origin)| {
-            let same = snapshot.role(&role.name).is_some_and(|old| **old == role);
-            (!same).then(|| Change::PutRole(Arc::new(role), origin))
+            let is_same = snapshot.role(&role.name).is_some_and(|old| *old == role);
+            (!is_same).then_some(Change::PutRole(role, origin))
         });
         gone.into_iter().chain(instances).chain(roles).collect()
     }

@@ -32,6 +32,7 @@ mod redb;
 mod snapshot;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use arc_swap::{ArcSwap, Guard};
 use model::{Generation, Instance, InstanceId, InstanceRefusal, Role, RoleName};
@@ -116,11 +117,8 @@ impl Store {
     pub fn open(backend: Box<dyn Backend>) -> Result<Self, OpenFault> {
         let contents = backend.load().map_err(OpenFault::Backend)?;
         let mut snapshot = Snapshot::empty(contents.generation);
-        for (key, value) in contents.records {
-            match record::decode(&key, &value) {
-                Ok(change) => snapshot.apply(change),
-                Err(source) => return Err(OpenFault::Record { key, source }),
-            }
+        for change in decode_all(&contents.records)? {
+            snapshot.apply(change);
         }
         let (generation, _) = watch::channel(snapshot.generation());
         Ok(Self {
@@ -181,6 +179,29 @@ impl Store {
         Ok(outcome)
     }
 }
+
+/// Reads the records on all cores: with a large fleet, a start is mostly this.
+fn decode_all(records: &[(String, Vec<u8>)]) -> Result<Vec<Change>, OpenFault> {
+    let decode = |(key, value): &(String, Vec<u8>)| {
+        record::decode(key, value).map_err(|source| OpenFault::Record { key: key.clone(), source })
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let share = records.len().div_ceil(cores).max(RECORDS_PER_THREAD_MIN);
+    let shares = thread::scope(|scope| {
+        let decode_share = |share: &[_]| share.iter().map(decode).collect::<Result<Vec<_>, _>>();
+        let threads: Vec<_> =
+            records.chunks(share).map(|share| scope.spawn(move || decode_share(share))).collect();
+        // A thread that panics is a defect of ours: let it be seen as one.
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(shares.into_iter().flatten().collect())
+}
+
+/// Fewer records are read before a thread has started.
+const RECORDS_PER_THREAD_MIN: usize = 1000;
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

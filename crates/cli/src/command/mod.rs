@@ -32,9 +32,9 @@ pub(crate) fn definition() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("The EC2 Instance Metadata Service, versions 1 and 2, for any machine")
         .after_help(
-            "First steps:\n  imds serve                      start a server; it says where\n  \
-             imds get latest/meta-data/      ask it, with a session token\n  \
-             eval \"$(imds env)\"              point an AWS CLI or SDK at it\n\n\
+            "First steps:\n  imds serve                   start a server; it says where\n  \
+             eval \"$(imds env)\"           point AWS CLIs, SDKs and `imds get` at it\n  \
+             imds get latest/meta-data/   ask it, with a session token\n\n\
              Exit status: 0 done, 1 failed, 2 not written right.",
         )
         .subcommand_required(true)

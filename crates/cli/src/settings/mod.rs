@@ -6,5 +6,7 @@
 
 pub(crate) mod file;
 pub(crate) mod kind;
+#[cfg(test)]
+mod reference;
 pub(crate) mod register;
 pub(crate) mod written;

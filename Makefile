@@ -1,0 +1,65 @@
+# `make run` starts the real thing; `make test` installs what the tests need and passes.
+
+SHELL := /bin/bash
+CACHE := target/clients
+DENY_VERSION := 0.20.2
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# What the tests need besides the Rust toolchain; the clients bring a list of their own.
+PACKAGES := ca-certificates gcc libc6-dev openssl $(shell grep -hv '^\#' conformance/clients/packages.txt)
+
+.PHONY: help run test test-all check tools tests clients bench fuzz docs clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: ## Build the server and start it as an ordinary user would
+	cargo build --release --package openimds
+	@printf '\nStarting. In another shell, try:\n'
+	@printf '  TOKEN=$$(curl -sX PUT http://127.0.0.1:1338/latest/api/token -H "X-aws-ec2-metadata-token-ttl-seconds: 21600")\n'
+	@printf '  curl -s http://127.0.0.1:1338/latest/meta-data/ -H "X-aws-ec2-metadata-token: $$TOKEN"\n'
+	@printf '  AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1338 aws configure list\n\n'
+	@target/release/imds serve
+
+test: tools check tests clients ## Install what the tests need, check, and test
+
+test-all: export IMDS_TEST_KILLS = 100
+test-all: export IMDS_TEST_ATTACK_SECONDS = 30
+test-all: test ## The same, with the long versions of the long tests
+
+check: $(HOME)/.cargo/bin/cargo-deny ## Format, lints, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --quiet
+	cargo deny --log-level error check bans licenses sources
+
+tests: ## Unit, conformance and process tests
+	cargo build --package openimds
+	cargo test --workspace --quiet
+
+clients: ## Unmodified clients of others against the server
+	cargo build --release --package openimds
+	conformance/clients/run --imds target/release/imds --cache $(CACHE)
+
+bench: ## CPU time, latency, memory and start, beside a floor server and nginx
+	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qqy --no-install-recommends nginx-light; }
+	cargo build --release --package openimds --package openimds-bench
+	target/release/openimds-bench run --imds target/release/imds $(BENCH_FLAGS)
+
+docs: ## Write what is generated: the reference of settings, the table of clients
+	cargo build --release --package openimds
+	UPDATE_REFERENCE=1 cargo test --quiet --package openimds --bin imds reference
+	conformance/clients/run --imds target/release/imds --cache $(CACHE) --markdown README.md
+
+tools: ## Install the packages that tests need
+	@dpkg-query --show $(PACKAGES) >/dev/null 2>&1 || { \
+	  echo "installing: $(PACKAGES)"; \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $(PACKAGES); }
+
+$(HOME)/.cargo/bin/cargo-deny:
+	cargo install --locked --quiet cargo-deny@$(DENY_VERSION)
+
+clean: ## Remove what was built
+	cargo clean
