@@ -182,7 +182,7 @@ impl Report {
             Err(fault) if is_gap => drop(fault),
             Err(fault) => self.faults.push(format!("{place}: {id}: {fault}")),
             Ok(failures) if failures.is_empty() && is_gap => {
-                self.faults.push(format!("{place}: {id} holds now: strike it from gaps.toml"))
+                self.faults.push(format!("{place}: {id} holds now: strike it from gaps.toml"));
             }
             Ok(failures) if failures.is_empty() => {
                 self.held.push(id.clone());

@@ -66,7 +66,7 @@ fn read_line(
     let words: Vec<&str> = text.split(' ').collect();
     match *words {
         ["with", capture] => {
-            fields.push(Field::Token { capture: captures.used(capture)?, changed_at: None })
+            fields.push(Field::Token { capture: captures.used(capture)?, changed_at: None });
         }
         ["with", capture, "changed", "at", position] => fields.push(Field::Token {
             capture: captures.used(capture)?,

@@ -19,7 +19,11 @@ pub fn rotate_token_keys(
 ) -> Result<(Vec<Change>, ()), Infallible> {
     let due = snapshot
         .token_key_ring()
-        .filter(|ring| ring.rotated_at().plus_seconds(period_seconds) <= now)
+        // A key from the future was made before the clock was set back: it is due as well.
+        .filter(|ring| {
+            let made = ring.rotated_at();
+            made > now || made.plus_seconds(period_seconds) <= now
+        })
         .map(|ring| Change::PutTokenKeys(Arc::new(ring.rotated(secret, now))));
     Ok((due.into_iter().collect(), ()))
 }

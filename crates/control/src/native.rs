@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use model::{Instance, InstanceId, OptionsChange, Region, Secret, Timestamp};
+use model::{Instance, InstanceId, OptionsChange, Region, Secret, Switch, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Change, Origin, Snapshot, Store, TransactFault};
 
@@ -84,9 +84,20 @@ pub struct Environment {
 /// Why a request is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum NativeRefusal {
+    /// Attachments are had at a start.
+    #[error(
+        "the attachments of {0} cannot change while the server runs: change them in its [[instance]] \
+         table, and start the server anew"
+    )]
+    AttachmentsFixed(InstanceId),
     /// No such instance.
     #[error("there is no instance `{0}`: `imds instance list` shows those there are")]
     InstanceUnknown(InstanceId),
+    /// No address serves the instance.
+    #[error(
+        "no address of the server serves {0}: it takes no IPv6, and --listen names no IPv4 address"
+    )]
+    NoEndpoint(InstanceId),
     /// Not finished starting.
     #[error("the server is still starting: try again")]
     NotReady,
@@ -166,14 +177,14 @@ fn environment(
 ) -> Result<Environment, NativeRefusal> {
     let default = surroundings.default_instance();
     let administrator = snapshot.administrator().ok_or(NativeRefusal::NotReady)?;
+    let instance = find(snapshot, default)?;
+    let takes_ipv6 = instance.options.http_protocol_ipv6 == Switch::Enabled;
+    let is_served = |url: &String| takes_ipv6 || !url.starts_with("http://[");
+    let metadata_endpoint = surroundings.endpoints(default).into_iter().find(is_served);
     Ok(Environment {
-        metadata_endpoint: surroundings
-            .endpoints(default)
-            .into_iter()
-            .next()
-            .ok_or(NativeRefusal::NotReady)?,
+        metadata_endpoint: metadata_endpoint.ok_or(NativeRefusal::NoEndpoint(default))?,
         management_endpoint: surroundings.management_endpoint(),
-        region: find(snapshot, default)?.region.clone(),
+        region: instance.region.clone(),
         access_key_id: administrator.access_key_id.clone(),
         secret_access_key: administrator.secret_access_key.clone(),
     })
@@ -210,6 +221,10 @@ fn put_instance(
         let role = instance.instance_profile.as_ref().and_then(|profile| profile.role.as_ref());
         if let Some(role) = role.filter(|role| snapshot.role(role).is_none()) {
             return Err(NativeRefusal::RoleUnknown(role.clone()));
+        }
+        let attached = snapshot.instance(instance.id).map(|old| &old.attachments[..]);
+        if attached.unwrap_or_default() != instance.attachments {
+            return Err(NativeRefusal::AttachmentsFixed(instance.id));
         }
         let origin = snapshot.origin(instance.id).unwrap_or(Origin::Api);
         Ok((vec![Change::PutInstance(Arc::new(instance), origin)], ()))

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::{
-    Attachment, CredentialSource, Instance, InstanceId, OptionsChange, Role, RoleName, Secret,
-    Timestamp,
+    Attachment, CredentialSource, Generation, Instance, InstanceId, OptionsChange, Role, RoleName,
+    Secret, Timestamp,
 };
 use store::{Administrator, Change, Origin, Snapshot, TokenKeyRing};
 
@@ -54,6 +54,12 @@ pub struct Fresh {
 /// Why a server does not start with these settings.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartRefusal {
+    /// The store is not new, and lacks keys.
+    #[error(
+        "the state has lost keys that it had: restore it from a backup, or move it away to start \
+         afresh (tokens and keys are then new)"
+    )]
+    KeysLost,
     /// The instance that `--listen` is to serve is not there.
     #[error(
         "`default_instance` is `{0}`, and there is no such instance: describe it in an \
@@ -87,7 +93,16 @@ pub enum StartRefusal {
     Twice(String),
 }
 
-/// Plans a start. The outcome is the instance that the `--listen` addresses serve.
+/// What a planned start comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The instance that the `--listen` addresses serve.
+    pub default_instance: InstanceId,
+    /// The addresses that instances are attached to, and whose each is.
+    pub attached: Vec<(SocketAddr, InstanceId)>,
+}
+
+/// Plans a start.
 ///
 /// # Errors
 ///
@@ -97,9 +112,9 @@ pub fn start(
     configured: &Configured,
     fresh: Fresh,
     now: Timestamp,
-) -> Result<(Vec<Change>, InstanceId), StartRefusal> {
+) -> Result<(Vec<Change>, Started), StartRefusal> {
     let default = configured.default_instance.unwrap_or_else(Instance::default_id);
-    let mut changes = missing_keys(snapshot, fresh, now);
+    let mut changes = missing_keys(snapshot, fresh, now)?;
     let mut planned = Planned::from_snapshot(snapshot);
     planned.describe(configured)?;
     planned.make_default_instance(default);
@@ -110,12 +125,24 @@ pub fn start(
     if options != instance.options {
         Arc::make_mut(instance).options = options;
     }
-    planned.check(configured, default)?;
+    let attached = planned.check(configured, default)?;
     changes.extend(planned.changes(snapshot, now));
-    Ok((changes, default))
+    Ok((changes, Started { default_instance: default, attached }))
 }
 
-fn missing_keys(snapshot: &Snapshot, fresh: Fresh, now: Timestamp) -> Vec<Change> {
+/// Makes keys for a store that has none. One that has lost some is damaged: new ones would let
+/// tokens and credentials that were granted go without a word.
+fn missing_keys(
+    snapshot: &Snapshot,
+    fresh: Fresh,
+    now: Timestamp,
+) -> Result<Vec<Change>, StartRefusal> {
+    let has_all = snapshot.token_keys().is_some()
+        && snapshot.issuer_key().is_some()
+        && snapshot.administrator().is_some();
+    if !has_all && snapshot.generation() != Generation::default() {
+        return Err(StartRefusal::KeysLost);
+    }
     let mut changes = Vec::new();
     if snapshot.token_keys().is_none() {
         let ring = TokenKeyRing::new(fresh.token_key, now);
@@ -131,7 +158,7 @@ fn missing_keys(snapshot: &Snapshot, fresh: Fresh, now: Timestamp) -> Vec<Change
             secret_access_key: fresh.secret_access_key,
         }));
     }
-    changes
+    Ok(changes)
 }
 
 /// `AKIA` and sixteen letters and digits.
@@ -202,15 +229,21 @@ impl Planned {
         }
     }
 
-    fn check(&self, configured: &Configured, default: InstanceId) -> Result<(), StartRefusal> {
+    fn check(
+        &self,
+        configured: &Configured,
+        default: InstanceId,
+    ) -> Result<Vec<(SocketAddr, InstanceId)>, StartRefusal> {
         let mut listeners: HashMap<SocketAddr, InstanceId> =
             configured.listen.iter().map(|address| (*address, default)).collect();
+        let mut attached = Vec::new();
         for (id, (instance, _)) in &self.instances {
             let role = instance.instance_profile.as_ref().and_then(|p| p.role.as_ref());
             if let Some(role) = role.filter(|role| !self.roles.contains_key(role)) {
                 return Err(StartRefusal::RoleWithoutSource { instance: *id, role: role.clone() });
             }
             for Attachment::Listener(address) in &instance.attachments {
+                attached.push((*address, *id));
                 let is_fixed = address.port() != 0;
                 match listeners.insert(*address, *id) {
                     Some(first) if is_fixed => {
@@ -221,7 +254,7 @@ impl Planned {
                 }
             }
         }
-        Ok(())
+        Ok(attached)
     }
 
     /// What must change for the store to hold just this.

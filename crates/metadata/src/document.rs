@@ -68,13 +68,26 @@ pub(crate) fn identity_credentials_info(instance: &Instance) -> String {
         .end()
 }
 
-/// Renders `events/maintenance/scheduled` (`active` events) or `history` (all others).
-pub(crate) fn maintenance(instance: &Instance, scheduled: bool) -> String {
+/// Which maintenance events are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timetable {
+    /// Those that are over or called off.
+    History,
+    /// Those that are active.
+    Scheduled,
+}
+
+/// Renders `events/maintenance/history` or `scheduled`.
+pub(crate) fn maintenance(instance: &Instance, timetable: Timetable) -> String {
+    let is_shown = |state| match timetable {
+        Timetable::History => state != MaintenanceState::Active,
+        Timetable::Scheduled => state == MaintenanceState::Active,
+    };
     let events: Vec<String> = instance
         .events
         .maintenance
         .iter()
-        .filter(|event| (event.state == MaintenanceState::Active) == scheduled)
+        .filter(|event| is_shown(event.state))
         .map(|event| {
             let description = match event.state {
                 MaintenanceState::Active => event.description.to_string(),
@@ -168,12 +181,14 @@ mod tests {
     "State" : "active"
   }
 ]"#;
-        assert_eq!(maintenance(&instance, true), expected);
-        assert_eq!(maintenance(&instance, false), "[]");
+        assert_eq!(maintenance(&instance, Timetable::Scheduled), expected);
+        assert_eq!(maintenance(&instance, Timetable::History), "[]");
         for event in &mut instance.events.maintenance {
             event.state = MaintenanceState::Completed;
         }
-        assert_eq!(maintenance(&instance, true), "[]");
-        assert!(maintenance(&instance, false).contains("[Completed] scheduled reboot"));
+        assert_eq!(maintenance(&instance, Timetable::Scheduled), "[]");
+        assert!(
+            maintenance(&instance, Timetable::History).contains("[Completed] scheduled reboot")
+        );
     }
 }

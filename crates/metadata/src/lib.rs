@@ -26,7 +26,7 @@
 //!                           Content
 //! ```
 //!
-//! **Where do I start reading?** [`admit`], then [`tree`] for what there is to ask for.
+//! **Where do I start reading?** [`fn@admit`], then [`tree`] for what there is to ask for.
 
 mod admit;
 mod authorize;

@@ -195,13 +195,14 @@ impl<'a> Request<'a> {
                 self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
             }
             9 if is("Forwarded") => self.is_proxied = true,
-            10 if is("User-Agent") => self.user_agent = Some(value),
-            14 if is("Content-Length") => framing.read_length(value)?,
-            17 if is("Transfer-Encoding") => framing.read_coding(value)?,
-            15.. if name.get(..12).is_some_and(|n| n.eq_ignore_ascii_case("X-Forwarded-")) => {
+            11 if is("X-Forwarded") => self.is_proxied = true,
+            13.. if name.get(..12).is_some_and(|n| n.eq_ignore_ascii_case("X-Forwarded-")) => {
                 self.is_proxied = true;
                 self.is_forwarded |= is(wire::FORWARDED_FOR_HEADER);
             }
+            10 if is("User-Agent") => self.user_agent = Some(value),
+            14 if is("Content-Length") => framing.read_length(value)?,
+            17 if is("Transfer-Encoding") => framing.read_coding(value)?,
             24 if is(wire::TOKEN_HEADER) => self.token = Some(value),
             36 if is(wire::TOKEN_TTL_HEADER) => {
                 self.ttl = match self.ttl {

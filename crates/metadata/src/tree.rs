@@ -1,6 +1,6 @@
 //! The metadata tree: what there is to ask for, since when, and when it is absent.
 //!
-//! [`categories`] is the one table; this module walks it. A directory is there if anything in it
+//! `tree/categories.rs` is the one table; this module walks it. A directory is there if anything in it
 //! is, so absence is said once, at the leaf.
 //!
 //! INVARIANT: every name that a listing shows can be fetched, but for `user-data` at the root of a

@@ -247,7 +247,7 @@ pub enum InstanceRefusal {
     /// Tags are shown in metadata, and a key could not stand in a path.
     #[error(
         "{instance} shows its tags in metadata, but `{key}` is not a valid tag key there: use \
-         1 to 255 of the characters 0-9 a-z A-Z - _ + = , . @ : and none of `.`, `..`, `_index`"
+         1 to 128 of the characters 0-9 a-z A-Z - _ + = , . @ : and none of `.`, `..`, `_index`"
     )]
     TagNotPathSafe {
         /// The instance.
@@ -258,11 +258,23 @@ pub enum InstanceRefusal {
     /// More than [`Instance::TAGS_MAX`] tags.
     #[error("{0} has more than {max} tags", max = Instance::TAGS_MAX)]
     TooManyTags(InstanceId),
-    /// A block device that is none of the names EC2 uses.
+    /// A tag value longer than [`Instance::TAG_VALUE_CHARACTERS_MAX`].
     #[error(
-        "{instance} has a block device named `{name}`: use ami, root, swap, ebsN or ephemeralN"
+        "{instance} has a tag `{key}` whose value is longer than {max} characters",
+        max = Instance::TAG_VALUE_CHARACTERS_MAX
     )]
-    UnknownBlockDevice {
+    TagValueTooLong {
+        /// The instance.
+        instance: InstanceId,
+        /// The key.
+        key: String,
+    },
+    /// A block device that is none of the names EC2 uses, or there twice.
+    #[error(
+        "{instance} has a block device named `{name}`: use ami, root, swap, ebsN or ephemeralN, \
+         each once"
+    )]
+    BlockDevice {
         /// The instance.
         instance: InstanceId,
         /// The name.
@@ -273,6 +285,9 @@ pub enum InstanceRefusal {
 impl Instance {
     /// LIMIT: tags of one resource in the EC2 API.
     pub const TAGS_MAX: usize = 50;
+
+    /// LIMIT: the length of a tag value in the EC2 API.
+    pub const TAG_VALUE_CHARACTERS_MAX: usize = 256;
 
     /// Checks what the types of the fields cannot hold.
     ///
@@ -289,8 +304,18 @@ impl Instance {
             let key = key.as_str().escape_debug().to_string();
             return Err(InstanceRefusal::TagNotPathSafe { instance: self.id, key });
         }
-        match self.block_devices.iter().find(|device| !is_block_device_name(&device.name)) {
-            Some(device) => Err(InstanceRefusal::UnknownBlockDevice {
+        if let Some((key, _)) = self
+            .tags
+            .iter()
+            .find(|(_, value)| value.chars().count() > Self::TAG_VALUE_CHARACTERS_MAX)
+        {
+            let key = key.as_str().escape_debug().to_string();
+            return Err(InstanceRefusal::TagValueTooLong { instance: self.id, key });
+        }
+        let mut names = BTreeSet::new();
+        let is_wrong = |name: &str| !is_block_device_name(name);
+        match self.block_devices.iter().find(|d| is_wrong(&d.name) || !names.insert(&d.name)) {
+            Some(device) => Err(InstanceRefusal::BlockDevice {
                 instance: self.id,
                 name: device.name.to_string(),
             }),

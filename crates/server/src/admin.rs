@@ -3,7 +3,7 @@
 //! Mode 0600, and the peer must be root or the user that the server runs as. One JSON line each
 //! way; see `control::native`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,6 +90,7 @@ pub(crate) async fn serve(
             continue;
         }
         let (store, surroundings) = (Arc::clone(&store), Arc::clone(&surroundings));
+        let clock = clock.clone();
         tokio::spawn(tokio::time::timeout(DEADLINE, async move {
             // A command that breaks off has its answer already, or does not want it.
             let _ = converse(stream, store, surroundings, clock).await;
@@ -111,7 +112,7 @@ async fn converse(
     let answered = tokio::task::spawn_blocking(move || {
         let request = serde_json::from_str::<Request>(&line).map_err(|fault| fault.to_string());
         request.and_then(|request| {
-            handle(request, &store, &*surroundings, clock.now())
+            handle(request, &store, &*surroundings, clock.now().wall)
                 .map_err(|refusal| refusal.to_string())
         })
     });
@@ -153,7 +154,7 @@ pub enum AskFault {
 ///
 /// # Errors
 ///
-/// [`AskFault`]
+/// Why there is no result.
 pub fn ask(directory: &Path, request: &Request) -> Result<serde_json::Value, AskFault> {
     let path = directory.join(SOCKET_NAME);
     let broken = |reason: String| AskFault::Broken { path: path.clone(), reason };
@@ -173,7 +174,7 @@ pub fn ask(directory: &Path, request: &Request) -> Result<serde_json::Value, Ask
         stream.write_all(&line)?;
         let mut answer = String::new();
         // The answer holds a fleet at most; a server of the same user is trusted with its size.
-        BufReader::new(stream.take(u64::MAX)).read_line(&mut answer)?;
+        BufReader::new(stream).read_line(&mut answer)?;
         Ok(answer)
     };
     let text = converse().map_err(|fault| broken(fault.to_string()))?;

@@ -1,72 +1,137 @@
 //! How many connections may wait, in all and of one source.
 //!
-//! A request that comes whole is answered at once and counts for nothing here; only connections
-//! that would have to be kept are admitted or not. So a flood of idle connections takes no room
-//! from callers who say what they want.
+//! A request that has come whole when it is accepted is answered at once and never gets here. A
+//! connection that has to wait is always let in; where that goes over a limit, another is closed in
+//! its place: the one that has waited longest, of the same source, or, if all sources together have
+//! too many, of the source that has the most. So a flood of idle connections pushes out its own,
+//! and an ordinary caller, who needs milliseconds, gets its turn even beside it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::InstanceId;
+use tokio::task::AbortHandle;
 
 use crate::counters::Limit;
 
-/// Admits connections that wait.
+/// Lets connections wait.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    total_max: u32,
-    per_source_max: u32,
-    waiting: Mutex<Counts>,
+    total_max: usize,
+    per_source_max: usize,
+    waiting: Mutex<Waiting>,
 }
+
+/// Who connections are counted for: guests of several instances may share an address.
+type Source = (InstanceId, IpAddr);
 
 #[derive(Debug, Default)]
-struct Counts {
-    total: u32,
-    per_source: HashMap<IpAddr, u32>,
+struct Waiting {
+    last_ticket: u64,
+    total: usize,
+    /// The connections of each source, longest waiting first.
+    of_source: HashMap<Source, BTreeMap<u64, Option<AbortHandle>>>,
+    /// The sources by how many they have.
+    by_weight: BTreeSet<(usize, Source)>,
 }
 
-/// Room for one connection, given back when dropped.
+/// The place of one connection, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
-    source: IpAddr,
+    source: Source,
+    ticket: u64,
 }
 
 impl Admission {
     pub(crate) fn new(total_max: u32, per_source_max: u32) -> Self {
+        let count = |max: u32| usize::try_from(max).unwrap_or(usize::MAX);
+        let (total_max, per_source_max) = (count(total_max), count(per_source_max));
         Self { total_max, per_source_max, waiting: Mutex::default() }
     }
 
-    /// Makes room for a connection from `source`.
-    ///
-    /// # Errors
-    ///
-    /// The limit that it would go over.
-    pub(crate) fn admit(self: &Arc<Self>, source: IpAddr) -> Result<Permit, Limit> {
-        let source = one_sender(source);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.total >= self.total_max {
-            return Err(Limit::Connections);
+    /// Gives a connection of `source` a place, and tells the limit that closed another for it.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        instance: InstanceId,
+        source: IpAddr,
+    ) -> (Permit, Option<Limit>) {
+        let source = (instance, one_sender(source));
+        let mut waiting = self.lock();
+        let limit =
+            if waiting.of_source.get(&source).map_or(0, BTreeMap::len) >= self.per_source_max {
+                waiting.close_oldest(source);
+                Some(Limit::ConnectionsPerSource)
+            } else if waiting.total >= self.total_max {
+                let heaviest = waiting.by_weight.last().map(|(_, source)| *source);
+                waiting.close_oldest(heaviest.unwrap_or(source));
+                Some(Limit::Connections)
+            } else {
+                None
+            };
+        waiting.last_ticket += 1;
+        let ticket = waiting.last_ticket;
+        waiting.change(source, |places| _ = places.insert(ticket, None));
+        (Permit { admission: Arc::clone(self), source, ticket }, limit)
+    }
+
+    /// Says how the connection with a place is closed, should another need it.
+    pub(crate) fn closes_by(&self, (source, ticket): (Source, u64), handle: AbortHandle) {
+        let mut waiting = self.lock();
+        let place = waiting.of_source.get_mut(&source).and_then(|places| places.get_mut(&ticket));
+        match place {
+            Some(place) => *place = Some(handle),
+            // It has lost its place meanwhile, or has ended, which aborting does not change.
+            None => handle.abort(),
         }
-        let of_source = waiting.per_source.entry(source).or_default();
-        if *of_source >= self.per_source_max {
-            return Err(Limit::ConnectionsPerSource);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing in here panics half way.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn close_oldest(&mut self, source: Source) {
+        let mut oldest = None;
+        self.change(source, |places| oldest = places.pop_first());
+        if let Some((_, Some(handle))) = oldest {
+            handle.abort();
         }
-        *of_source += 1;
-        waiting.total += 1;
-        Ok(Permit { admission: Arc::clone(self), source })
+    }
+
+    /// Changes the places of a source, and what follows from how many there are.
+    fn change(
+        &mut self,
+        source: Source,
+        change: impl FnOnce(&mut BTreeMap<u64, Option<AbortHandle>>),
+    ) {
+        let places = self.of_source.entry(source).or_default();
+        let before = places.len();
+        change(places);
+        let after = places.len();
+        self.by_weight.remove(&(before, source));
+        if after == 0 {
+            self.of_source.remove(&source);
+        } else {
+            self.by_weight.insert((after, source));
+        }
+        self.total = (self.total + after).saturating_sub(before);
+    }
+}
+
+impl Permit {
+    /// Returns what names the place.
+    pub(crate) fn place(&self) -> (Source, u64) {
+        (self.source, self.ticket)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut waiting = self.admission.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.total = waiting.total.saturating_sub(1);
-        if let Some(of_source) = waiting.per_source.get_mut(&self.source) {
-            *of_source -= 1;
-            if *of_source == 0 {
-                waiting.per_source.remove(&self.source);
-            }
-        }
+        self.admission.lock().change(self.source, |places| _ = places.remove(&self.ticket));
     }
 }
 
@@ -82,17 +147,60 @@ fn one_sender(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn source(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
+    fn held(admission: &Admission) -> Vec<(u8, usize)> {
+        let waiting = admission.lock();
+        let counts = waiting.of_source.iter().map(|((_, source), places)| match source {
+            IpAddr::V4(v4) => (v4.octets()[3], places.len()),
+            IpAddr::V6(_) => panic!("only IPv4 here"),
+        });
+        let mut counts: Vec<_> = counts.collect();
+        counts.sort_unstable();
+        assert_eq!(waiting.total, counts.iter().map(|(_, count)| count).sum::<usize>());
+        counts
+    }
+
     #[test]
-    fn a_source_cannot_take_more_than_its_share() {
-        let admission = Arc::new(Admission::new(3, 2));
-        let source = |last: u8| IpAddr::from([127, 0, 0, last]);
-        let first = admission.admit(source(2)).unwrap();
-        let _second = admission.admit(source(2)).unwrap();
-        assert_eq!(admission.admit(source(2)).unwrap_err(), Limit::ConnectionsPerSource);
-        let _other = admission.admit(source(3)).unwrap();
-        assert_eq!(admission.admit(source(4)).unwrap_err(), Limit::Connections);
+    fn a_source_over_its_share_pushes_out_its_own() {
+        let admission = Arc::new(Admission::new(10, 2));
+        let instance = InstanceId::from_number(1);
+        let admit = |last| admission.admit(instance, source(last));
+        let (_first, limit) = admit(2);
+        assert_eq!(limit, None);
+        let (_second, _) = admit(2);
+        let (_other, _) = admit(3);
+        let (third, limit) = admit(2);
+        assert_eq!(limit, Some(Limit::ConnectionsPerSource));
+        assert_eq!(held(&admission), [(2, 2), (3, 1)]);
+        drop(third);
+        assert_eq!(held(&admission), [(2, 1), (3, 1)]);
+    }
+
+    #[test]
+    fn the_heaviest_source_makes_room_when_all_is_full() {
+        let admission = Arc::new(Admission::new(4, 3));
+        let instance = InstanceId::from_number(1);
+        let admit = |last| admission.admit(instance, source(last));
+        let _held = [admit(2), admit(2), admit(2), admit(3)];
+        let (_fresh, limit) = admit(4);
+        assert_eq!(limit, Some(Limit::Connections));
+        assert_eq!(held(&admission), [(2, 2), (3, 1), (4, 1)]);
+    }
+
+    #[test]
+    fn ending_after_losing_the_place_changes_nothing() {
+        let admission = Arc::new(Admission::new(1, 1));
+        let instance = InstanceId::from_number(1);
+        let (first, _) = admission.admit(instance, source(2));
+        let (second, _) = admission.admit(instance, source(2));
         drop(first);
-        assert!(admission.admit(source(4)).is_ok());
+        assert_eq!(held(&admission), [(2, 1)]);
+        drop(second);
+        assert_eq!(held(&admission), []);
+        assert!(admission.lock().by_weight.is_empty());
     }
 
     #[test]

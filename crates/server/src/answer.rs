@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use metadata::{Allow, Content, ContentType, Grant, Refusal};
+use metadata::{Allow, Content, ContentType, Grant, Method, Refusal};
 use model::{Outcome, Timestamp};
 
 /// Which of EC2's two wire personalities is shown.
@@ -24,12 +24,12 @@ pub enum Wire {
 pub(crate) enum Reply<'a> {
     Content(Content<'a>),
     Granted(Grant),
-    /// The answer could not be made.
-    Faulted,
     Methods(Allow),
     Refused(Refusal),
     /// Over the instance's request rate.
     Throttled,
+    /// The answer cannot be made now.
+    Unready,
 }
 
 impl Reply<'_> {
@@ -37,7 +37,6 @@ impl Reply<'_> {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Content(_) | Self::Granted(_) | Self::Methods(_) => Outcome::Ok,
-            Self::Faulted => Outcome::Unavailable,
             Self::Refused(refusal) => match refusal {
                 Refusal::EndpointDisabled
                 | Refusal::Forwarded
@@ -52,6 +51,7 @@ impl Reply<'_> {
                 Refusal::TokenMissing | Refusal::TokenRefused(_) => Outcome::Unauthorized,
             },
             Self::Throttled => Outcome::Throttled,
+            Self::Unready => Outcome::Unavailable,
         }
     }
 }
@@ -67,7 +67,6 @@ const FORBIDDEN: Status = Status("403 Forbidden");
 const NOT_FOUND: Status = Status("404 Not Found");
 const NOT_ALLOWED: Status = Status("405 Not Allowed");
 const EXPECTATION_FAILED: Status = Status("417 Expectation Failed");
-const INTERNAL: Status = Status("500 Internal Server Error");
 const UNAVAILABLE: Status = Status("503 Service Unavailable");
 
 /// The status of a refusal. There is no `_`: a new refusal must choose.
@@ -97,13 +96,13 @@ impl Writer {
         Self { second: i64::MIN, date: String::new() }
     }
 
-    /// Writes `reply` to the end of `out`; without its body if `head_only`.
+    /// Writes `reply` to the end of `out`; without its body if the method is `HEAD`.
     pub(crate) fn write(
         &mut self,
         out: &mut Vec<u8>,
         wire: Wire,
         reply: &Reply<'_>,
-        head_only: bool,
+        method: Method,
         now: Timestamp,
     ) {
         if self.second != now.as_seconds() {
@@ -112,7 +111,7 @@ impl Writer {
             // Writing to a string does not fail.
             let _ = write!(self.date, "{}", now.http_date());
         }
-        let mut answer = Answer { out, date: &self.date, head_only };
+        let mut answer = Answer { out, date: &self.date, method };
         match wire {
             Wire::Legacy => legacy(&mut answer, reply),
             Wire::Nitro => nitro(&mut answer, reply),
@@ -124,7 +123,7 @@ impl Writer {
 struct Answer<'a> {
     out: &'a mut Vec<u8>,
     date: &'a str,
-    head_only: bool,
+    method: Method,
 }
 
 impl Answer<'_> {
@@ -162,7 +161,7 @@ impl Answer<'_> {
 
     fn body(&mut self, body: &[u8]) {
         self.text("\r\n");
-        if !self.head_only {
+        if self.method != Method::Head {
             self.out.extend_from_slice(body);
         }
     }
@@ -248,11 +247,7 @@ fn nitro(answer: &mut Answer<'_>, reply: &Reply<'_>) {
             answer.status(http, status_of(*refusal));
             nitro_empty(answer);
         }
-        Reply::Faulted => {
-            answer.status(http, INTERNAL);
-            nitro_empty(answer);
-        }
-        Reply::Throttled => {
+        Reply::Throttled | Reply::Unready => {
             answer.status(http, UNAVAILABLE);
             nitro_empty(answer);
         }
@@ -315,11 +310,7 @@ fn legacy(answer: &mut Answer<'_>, reply: &Reply<'_>) {
                 | Refusal::TtlRefused(_) => legacy_page(answer, status, None),
             }
         }
-        Reply::Faulted => {
-            answer.status(http, INTERNAL);
-            legacy_page(answer, INTERNAL, None);
-        }
-        Reply::Throttled => {
+        Reply::Throttled | Reply::Unready => {
             answer.status(http, UNAVAILABLE);
             legacy_page(answer, UNAVAILABLE, None);
         }

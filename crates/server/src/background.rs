@@ -18,27 +18,30 @@ const ROTATION_CHECK: Duration = Duration::from_secs(10);
 /// How long after a credential program failed it is run again.
 const PROGRAM_RETRY: Duration = Duration::from_secs(15);
 
-/// Fetches the credentials of every role with a program, once, and then keeps them fresh.
-pub(crate) async fn fetch_credentials(
+/// Fetches the credentials of every role with a program, and keeps them fresh. What comes back
+/// ends when each has been tried once.
+pub(crate) fn fetch_credentials(
     service: &Arc<Service>,
     store: &Store,
-    clock: Clock,
+    clock: &Clock,
     notices: &Notices,
-) {
+) -> impl Future<Output = ()> + use<> {
     let snapshot = store.snapshot();
     let mut first = Vec::new();
     for (role, _) in snapshot.roles() {
         if let Role { name, credentials: CredentialSource::Process { command } } = &**role {
             let (name, command) = (name.clone(), command.clone());
-            let (service, notices) = (Arc::clone(service), notices.clone());
+            let (service, clock, notices) = (Arc::clone(service), clock.clone(), notices.clone());
             let (fetched, done) = oneshot::channel();
             tokio::spawn(keep_fresh(service, name, command, clock, notices, fetched));
             first.push(done);
         }
     }
-    for done in first {
-        // Ready means that a guest's first question can be answered, or that it has been tried.
-        let _ = done.await;
+    async move {
+        for done in first {
+            // Fetched or failed: either way it has been tried.
+            let _ = done.await;
+        }
     }
 }
 
@@ -52,7 +55,7 @@ async fn keep_fresh(
 ) {
     let mut fetched = Some(fetched);
     loop {
-        let now = clock.now();
+        let now = clock.now().wall;
         let pause = match credentials::run_program(&command, now).await {
             Ok(credentials) => {
                 let refresh = credentials::refresh_at(&credentials, now);
@@ -72,28 +75,36 @@ async fn keep_fresh(
     }
 }
 
+/// Rotates the key of session tokens when it is due, and follows the wall clock.
 pub(crate) async fn rotate_token_keys(
     store: Arc<Store>,
     clock: Clock,
     period_seconds: i64,
     notices: Notices,
 ) {
+    let mut told = None;
     loop {
         tokio::time::sleep(ROTATION_CHECK).await;
+        clock.follow_wall();
         let mut secret = [0; 32];
         if getrandom::fill(&mut secret).is_err() {
             continue;
         }
-        let store = Arc::clone(&store);
+        let (store, now) = (Arc::clone(&store), clock.now().steady);
         let rotate = move || {
-            let now = clock.now();
             store.transact(|snapshot| {
                 control::keys::rotate_token_keys(snapshot, secret, now, period_seconds)
             })
         };
-        if let Ok(Err(fault)) = tokio::task::spawn_blocking(rotate).await {
-            let reason = control::native::describe_fault(&fault);
+        let rotated = tokio::task::spawn_blocking(rotate).await;
+        let reason = match rotated {
+            Ok(Err(fault)) => Some(control::native::describe_fault(&fault)),
+            Ok(Ok(())) | Err(_) => None,
+        };
+        // A full disk stays full for a while: it is told once.
+        if let Some(reason) = reason.clone().filter(|_| reason != told) {
             notices.tell(Notice::KeyNotRotated(reason));
         }
+        told = reason;
     }
 }

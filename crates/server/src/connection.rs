@@ -159,14 +159,17 @@ fn advance(
         Ok(Parsed::Complete(request, head_bytes)) => {
             (request, bytes.get(head_bytes..).unwrap_or_default())
         }
-        Err(malformed) => return refuse(malformed, exchange, out),
+        Err(malformed) => {
+            return refuse(malformed, (RequestVersion::None, Method::Other), exchange, out);
+        }
     };
+    let body_refused = (RequestVersion::None, request.method());
     let ending = match body_state(&request, rest) {
         BodyState::Read => Ending::Close,
         BodyState::Unread => Ending::Drain,
         BodyState::Awaited if bytes.len() <= HEAD_BYTES_MAX => return Step::Read,
-        BodyState::Awaited => return refuse(Malformed::HeadTooLong, exchange, out),
-        BodyState::Refused => return refuse(Malformed::ChunkedBody, exchange, out),
+        BodyState::Awaited => return refuse(Malformed::HeadTooLong, body_refused, exchange, out),
+        BodyState::Refused => return refuse(Malformed::ChunkedBody, body_refused, exchange, out),
     };
     match exchange.answer(&request, signed, out) {
         Ok(observation) => {
@@ -178,8 +181,13 @@ fn advance(
     }
 }
 
-fn refuse(malformed: Malformed, exchange: &mut Exchange<'_>, out: &mut Vec<u8>) -> Step {
-    let observation = exchange.refuse(Refusal::Malformed(malformed), RequestVersion::None, out);
+fn refuse(
+    malformed: Malformed,
+    (version, method): (RequestVersion, Method),
+    exchange: &mut Exchange<'_>,
+    out: &mut Vec<u8>,
+) -> Step {
+    let observation = exchange.refuse(Refusal::Malformed(malformed), (version, method), out);
     let limit = match malformed {
         Malformed::HeadTooLong => Some(Limit::HeadBytes),
         Malformed::TooManyFields => Some(Limit::HeaderFields),
@@ -195,7 +203,8 @@ fn refuse(malformed: Malformed, exchange: &mut Exchange<'_>, out: &mut Vec<u8>) 
         | Malformed::Version => None,
     };
     // What else the peer sends is not known to be anything.
-    Step::Write(Sending { hop_limit: None, ending: Ending::Drain, observation, limit })
+    let hop_limit = (method == Method::Put).then(|| exchange.hop_limit());
+    Step::Write(Sending { hop_limit, ending: Ending::Drain, observation, limit })
 }
 
 /// How much of a request's body is there.
@@ -216,7 +225,7 @@ fn body_state(request: &Request<'_>, rest: &[u8]) -> BodyState {
         Body::Sized(bytes) if u64::try_from(rest.len()) == Ok(bytes) => BodyState::Read,
         Body::Absent | Body::Sized(_) => BodyState::Unread,
         // A sender that waits for `100 Continue` has sent no body, and gets its answer instead.
-        Body::Chunked if request.expects_continue() => BodyState::Unread,
+        Body::Chunked if request.expects_continue() && rest.is_empty() => BodyState::Unread,
         Body::Chunked if rest == EMPTY_CHUNKED_BODY => BodyState::Read,
         Body::Chunked if EMPTY_CHUNKED_BODY.starts_with(rest) => BodyState::Awaited,
         Body::Chunked if rest.starts_with(EMPTY_CHUNKED_BODY) => BodyState::Unread,

@@ -33,8 +33,8 @@ pub enum Limit {
     HeaderFields,
     /// Requests a second of one instance.
     RequestRate,
-    /// Documents waiting to be signed.
-    SigningQueue,
+    /// Documents waiting to be signed, or the time for it.
+    Signing,
     /// Time for the peer to take its answer.
     WriteDeadline,
 }
@@ -49,7 +49,7 @@ impl Limit {
         Self::HeadDeadline,
         Self::HeaderFields,
         Self::RequestRate,
-        Self::SigningQueue,
+        Self::Signing,
         Self::WriteDeadline,
     ];
 
@@ -63,7 +63,7 @@ impl Limit {
             Self::HeadDeadline => "head_deadline",
             Self::HeaderFields => "header_fields",
             Self::RequestRate => "request_rate",
-            Self::SigningQueue => "signing_queue",
+            Self::Signing => "signing",
             Self::WriteDeadline => "write_deadline",
         }
     }
@@ -138,6 +138,13 @@ impl Counters {
         if let Some(gauge) = self.phases.get(phase as usize) {
             gauge.fetch_add(change, Ordering::Relaxed);
         }
+    }
+}
+
+impl Counters {
+    /// Returns how many connections wait.
+    pub(crate) fn waiting_count(&self) -> i64 {
+        self.phases.iter().map(|gauge| gauge.load(Ordering::Relaxed)).sum()
     }
 }
 

@@ -4,6 +4,7 @@
 //! ends, and nothing that has ended is served.
 
 use std::collections::HashMap;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,16 @@ use arc_swap::ArcSwap;
 use metadata::{Credentials, RoleCredentials};
 use model::{CredentialSource, Line, Role, RoleName, Secret, StaticCredentials, Timestamp};
 use serde::Deserialize;
+use tokio::io::AsyncReadExt as _;
 
 /// LIMIT: how long a credential program may run.
 const PROGRAM_DEADLINE: Duration = Duration::from_secs(30);
 
 /// LIMIT: what a credential program may print.
 const PROGRAM_OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// LIMIT: programs are not run more often than this, however soon what they give ends.
+const REFRESH_SECONDS_MIN: i64 = 15;
 
 /// Keys without an end are shown as ending this much later, from the hour they are read in.
 const ENDLESS_SECONDS: i64 = 6 * 3600;
@@ -133,7 +138,7 @@ struct Printed {
     version: u32,
     access_key_id: String,
     secret_access_key: Secret<String>,
-    session_token: Secret<String>,
+    session_token: Option<Secret<String>>,
     expiration: Option<String>,
 }
 
@@ -150,23 +155,38 @@ pub(crate) async fn run_program(
         return Err(ProgramFault::Empty);
     };
     let program = program.clone();
-    let run = tokio::process::Command::new(&program)
-        .args(arguments)
-        .stdin(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = match tokio::time::timeout(PROGRAM_DEADLINE, run).await {
+    let run = output_of(&program, arguments);
+    let (status, text) = match tokio::time::timeout(PROGRAM_DEADLINE, run).await {
         Err(_) => return Err(ProgramFault::Slow { program }),
         Ok(Err(fault)) => {
             return Err(ProgramFault::Unrunnable { program, reason: fault.to_string() });
         }
         Ok(Ok(output)) => output,
     };
-    if !output.status.success() {
-        return Err(ProgramFault::Failed { program, status: output.status });
+    if !status.success() {
+        return Err(ProgramFault::Failed { program, status });
     }
-    read_printed(program, &output.stdout, now)
+    read_printed(program, &text, now)
+}
+
+/// Runs a program for its exit status and the beginning of what it prints.
+async fn output_of(
+    program: &str,
+    arguments: &[String],
+) -> std::io::Result<(std::process::ExitStatus, Vec<u8>)> {
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut text = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        // One byte more, so that what is too long shows as such; the pipe is then closed.
+        output.take(PROGRAM_OUTPUT_BYTES_MAX as u64 + 1).read_to_end(&mut text).await?;
+    }
+    Ok((child.wait().await?, text))
 }
 
 fn read_printed(program: String, text: &[u8], now: Timestamp) -> Result<Credentials, ProgramFault> {
@@ -188,6 +208,9 @@ fn read_printed(program: String, text: &[u8], now: Timestamp) -> Result<Credenti
     if printed.version != 1 {
         return Err(wrong(program, "its `Version` is not 1"));
     }
+    let Some(session_token) = printed.session_token else {
+        return Err(wrong(program, "it has no `SessionToken`, which readers of metadata need"));
+    };
     let expiration = match printed.expiration.as_deref().map(parse_expiration) {
         None => now.plus_seconds(ENDLESS_SECONDS),
         Some(Some(time)) if time > now => time,
@@ -197,24 +220,34 @@ fn read_printed(program: String, text: &[u8], now: Timestamp) -> Result<Credenti
     Ok(Credentials {
         access_key_id: printed.access_key_id,
         secret_access_key: printed.secret_access_key,
-        session_token: printed.session_token,
+        session_token,
         last_updated: now,
         expiration,
     })
 }
 
-/// Reads ISO 8601 in UTC, with or without a fraction, `Z` or `+00:00`, as programs print it.
+/// Reads ISO 8601 to the second, with or without a fraction, `Z` or an offset, as programs print it.
 fn parse_expiration(text: &str) -> Option<Timestamp> {
     let seconds = text.get(..19)?;
     let rest = text.get(19..)?;
-    let rest = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    matches!(rest, "Z" | "+00:00").then(|| format!("{seconds}Z").parse().ok()).flatten()
+    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let local: Timestamp = format!("{seconds}Z").parse().ok()?;
+    let (sign, digits) = match zone.strip_prefix('+').map(|digits| (1, digits)) {
+        _ if zone == "Z" => return Some(local),
+        Some(east) => east,
+        None => (-1, zone.strip_prefix('-')?),
+    };
+    let digits = digits.replacen(':', "", 1);
+    let number = |range: std::ops::Range<usize>| digits.get(range)?.parse::<i64>().ok();
+    let is_zone = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit());
+    let (hours, minutes) = is_zone.then_some((number(0..2)?, number(2..4)?))?;
+    Some(local.plus_seconds(-sign * (hours * 3600 + minutes * 60)))
 }
 
 /// Returns when to fetch again: half way to the end, but at least five minutes before it.
 pub(crate) fn refresh_at(credentials: &Credentials, now: Timestamp) -> Timestamp {
     let left = credentials.expiration.as_seconds().saturating_sub(now.as_seconds());
-    now.plus_seconds((left / 2).min(left - 300).max(1))
+    now.plus_seconds((left / 2).min(left - 300).max(REFRESH_SECONDS_MIN))
 }
 
 #[cfg(test)]
@@ -240,7 +273,11 @@ mod tests {
             ("2025-03-04T11:00:00Z", true),
             ("2025-03-04T11:00:00.123Z", true),
             ("2025-03-04T11:00:00+00:00", true),
+            ("2025-03-04T13:00:00+0100", true),
+            ("2025-03-04T11:00:00-01:00", true),
             ("2025-03-04T11:00:00+01:00", false),
+            ("2025-03-04T11:00:00+1", false),
+            ("2025-03-04T11:00:00", false),
             ("2025-03-04T09:00:00Z", false),
             ("soon", false),
         ] {

@@ -39,6 +39,9 @@ const ACCEPT_BATCH: usize = 64;
 /// LIMIT: time for a peer to take its answer, which fits its receive buffer many times over.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// LIMIT: time for a signature; clients give up after a second or a few.
+const SIGN_DEADLINE: Duration = Duration::from_secs(5);
+
 /// LIMIT: what is read and forgotten after an answer, and for how long. Enough for a body that a
 /// decent client sends before it looks at the answer.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
@@ -48,7 +51,7 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 /// and such sockets would pile up.
 const PUT_USER_TIMEOUT_MILLIS: u32 = 3_000;
 
-/// LIMIT: the pause after the process has run out of file descriptors.
+/// LIMIT: the pause after an accept that failed for a reason of ours, such as too many open files.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the tasks of one worker share.
@@ -107,8 +110,24 @@ pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, peer
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                     break;
                 }
-                // The peer was gone before it was accepted.
-                Err(_) => {}
+                // The peer, or the way to it, was gone before it was accepted.
+                Err(
+                    Errno::CONNABORTED
+                    | Errno::HOSTDOWN
+                    | Errno::HOSTUNREACH
+                    | Errno::INTR
+                    | Errno::NETDOWN
+                    | Errno::NETUNREACH
+                    | Errno::NONET
+                    | Errno::NOPROTOOPT
+                    | Errno::OPNOTSUPP
+                    | Errno::PERM
+                    | Errno::PROTO,
+                ) => {}
+                Err(_) => {
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                    break;
+                }
             }
         }
         tokio::task::yield_now().await;
@@ -118,21 +137,21 @@ pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, peer
 impl Worker {
     /// Answers on the spot if the request is there; otherwise leaves the connection to a task.
     fn serve(self: &Arc<Self>, stream: OwnedFd, peer: Peer) {
-        let mut connection = Connection::new(self.clock.now());
+        let mut connection = Connection::new(self.clock.now().steady);
         let state = self.read(&mut connection, &stream, peer);
         if matches!(state, State::Done) {
             return;
         }
-        match self.admission.admit(source(&stream)) {
-            Ok(permit) => {
-                let worker = Arc::clone(self);
-                tokio::spawn(async move {
-                    worker.wait(connection, stream, peer, state).await;
-                    drop(permit);
-                });
-            }
-            Err(limit) => self.counters.hit(limit),
+        let (permit, limit) = self.admission.admit(peer.instance, source(&stream));
+        if let Some(limit) = limit {
+            self.counters.hit(limit);
         }
+        let (worker, place) = (Arc::clone(self), permit.place());
+        let task = tokio::spawn(async move {
+            worker.wait(connection, stream, peer, state).await;
+            drop(permit);
+        });
+        self.admission.closes_by(place, task.abort_handle());
     }
 
     /// Goes on with a connection that had to wait, to its end.
@@ -147,6 +166,7 @@ impl Worker {
             return self.counters.hit(Limit::FileDescriptors);
         };
         let mut waiting = self.counters.waiting(Phase::Head);
+        let mut write_until = None;
         loop {
             state = match state {
                 State::Done => return,
@@ -170,15 +190,18 @@ impl Worker {
                 }
                 State::Sign { instance, document } => {
                     waiting.for_phase(Phase::Sign);
-                    let signed = self.signer.sign(instance, document).await;
+                    let signing = self.signer.sign(instance, document);
+                    let signed = timeout(SIGN_DEADLINE, signing).await.ok().flatten();
                     if signed.is_none() {
-                        self.counters.hit(Limit::SigningQueue);
+                        self.counters.hit(Limit::Signing);
                     }
                     self.resume(&mut connection, stream.get_ref(), peer, signed.as_deref())
                 }
                 State::Write { rest, ending } => {
                     waiting.for_phase(Phase::Write);
-                    match timeout(WRITE_DEADLINE, stream.writable()).await {
+                    let deadline =
+                        *write_until.get_or_insert_with(|| Instant::now() + WRITE_DEADLINE);
+                    match timeout_at(deadline, stream.writable()).await {
                         Ok(Ok(mut ready)) => {
                             let state = transmit(stream.get_ref(), &rest, ending);
                             if matches!(state, State::Write { .. }) {
@@ -294,7 +317,7 @@ impl Worker {
 
     /// The runtime's name for a time of our clock.
     fn instant(&self, time: Timestamp) -> Instant {
-        let millis = time.as_millis().saturating_sub(self.clock.now().as_millis());
+        let millis = time.as_millis().saturating_sub(self.clock.now().steady.as_millis());
         Instant::now() + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 }

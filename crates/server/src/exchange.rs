@@ -8,12 +8,11 @@ use metadata::{
     Admitted, IssuerKey, Method, NONCE_BYTES, Refusal, Request, RoleCredentials, Signatures,
     Sources, Unsigned, admit, authorize, issue, render, resolve,
 };
-use model::{
-    HopLimit, Instance, InstanceId, Observation, RequestVersion, RoleName, Switch, Timestamp,
-};
+use model::{HopLimit, Instance, InstanceId, Observation, RequestVersion, RoleName, Switch};
 use store::Snapshot;
 
 use crate::answer::{Reply, Wire, Writer};
+use crate::clock::Moment;
 use crate::connection::Unanswered;
 use crate::service::Service;
 
@@ -42,7 +41,7 @@ pub struct Exchange<'a> {
     snapshot: &'a Snapshot,
     instance: Option<&'a Instance>,
     peer: Peer,
-    now: Timestamp,
+    now: Moment,
     desk: &'a mut Desk,
 }
 
@@ -72,9 +71,10 @@ impl<'a> Exchange<'a> {
         service: &'a Service,
         snapshot: &'a Snapshot,
         peer: Peer,
-        now: Timestamp,
+        now: impl Into<Moment>,
         desk: &'a mut Desk,
     ) -> Self {
+        let now = now.into();
         let instance = snapshot.instance(peer.instance).map(|instance| &**instance);
         Self { service, snapshot, instance, peer, now, desk }
     }
@@ -115,20 +115,19 @@ impl<'a> Exchange<'a> {
             Err(Short::Unsigned(document)) if matches!(signed, Signed::NotAsked) => {
                 return Err(Unready { instance: self.peer.instance, document });
             }
-            Err(Short::Unsigned(_) | Short::Faulted) => Reply::Faulted,
+            Err(Short::Unsigned(_) | Short::Unready) => Reply::Unready,
         };
-        let head_only = request.method() == Method::Head;
-        Ok(self.write(&reply, version_of(request), head_only, out))
+        Ok(self.write(&reply, version_of(request), request.method(), out))
     }
 
     /// Writes a refusal to `out`.
     pub(crate) fn refuse(
         &mut self,
         refusal: Refusal,
-        version: RequestVersion,
+        (version, method): (RequestVersion, Method),
         out: &mut Vec<u8>,
     ) -> Observation {
-        self.write(&Reply::Refused(refusal), version, false, out)
+        self.write(&Reply::Refused(refusal), version, method, out)
     }
 
     /// The path of a request: identify, admit, authorize or issue, resolve, render.
@@ -136,11 +135,13 @@ impl<'a> Exchange<'a> {
     where
         'a: 'r,
     {
-        let instance = self.instance.ok_or(Short::Faulted)?;
-        let keys = self.snapshot.token_keys().ok_or(Short::Faulted)?;
-        let issuer_key = self.snapshot.issuer_key().ok_or(Short::Faulted)?;
+        let instance = self.instance.ok_or(Short::Unready)?;
+        let keys = self.snapshot.token_keys().ok_or(Short::Unready)?;
+        let issuer_key = self.snapshot.issuer_key().ok_or(Short::Unready)?;
         let settings = &self.service.settings;
-        if !self.service.throttle.admits(instance.id, self.now) {
+        // A request that comes back with signatures has been admitted already.
+        let is_new = matches!(signed, Signed::NotAsked);
+        if is_new && !self.service.throttle.admits(instance.id, self.now.steady) {
             return Err(Short::Throttled);
         }
         if settings.wire == Wire::Legacy && request.expects_continue() {
@@ -151,23 +152,23 @@ impl<'a> Exchange<'a> {
             Admitted::Read(read) => read,
             Admitted::Token(token) => {
                 let nonce = (self.desk.nonces)();
-                let grant = issue(&token, keys, settings.token_format(), self.now, nonce);
-                return grant.map(Reply::Granted).ok_or(Short::Faulted);
+                let grant = issue(&token, keys, settings.token_format(), self.now.steady, nonce);
+                return grant.map(Reply::Granted).ok_or(Short::Unready);
             }
         };
-        let leaf = resolve(authorize(read, keys, self.now)?)?;
+        let leaf = resolve(authorize(read, keys, self.now.steady)?)?;
         let sources = Drawn { exchange: self, issuer_key, signed };
-        Ok(Reply::Content(render(leaf, &sources, self.now)?))
+        Ok(Reply::Content(render(leaf, &sources, self.now.wall)?))
     }
 
     fn write(
         &mut self,
         reply: &Reply<'_>,
         version: RequestVersion,
-        head_only: bool,
+        method: Method,
         out: &mut Vec<u8>,
     ) -> Observation {
-        self.desk.writer.write(out, self.service.settings.wire, reply, head_only, self.now);
+        self.desk.writer.write(out, self.service.settings.wire, reply, method, self.now.wall);
         Observation { instance: Some(self.peer.instance), version, outcome: reply.outcome() }
     }
 }
@@ -183,9 +184,10 @@ pub(crate) enum Signed<'s> {
 
 /// Why the path of a request ended early.
 enum Short {
-    Faulted,
     Refused(Refusal),
     Throttled,
+    /// Keys are missing, or an answer cannot be made.
+    Unready,
     /// This identity document must be signed.
     Unsigned(String),
 }
@@ -225,7 +227,7 @@ impl Sources for Drawn<'_, '_> {
 
     fn role_credentials(&self, role: &RoleName) -> RoleCredentials {
         let Exchange { service, snapshot, now, .. } = self.exchange;
-        service.credentials.find(snapshot.role(role).map(|role| &**role), *now)
+        service.credentials.find(snapshot.role(role).map(|role| &**role), now.wall)
     }
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {

@@ -40,10 +40,11 @@ mod signatures;
 mod signer;
 mod sys;
 mod throttle;
+mod workers;
 
-pub use admin::{SOCKET_NAME, ask};
+pub use admin::{AskFault, SOCKET_NAME, ask};
 pub use answer::Wire;
-pub use clock::Clock;
+pub use clock::{Clock, Moment};
 pub use connection::{Connection, Ending, HEAD_DEADLINE_MILLIS, Sending, Step, Unanswered};
 pub use counters::{Counters, Limit, exposition};
 pub use credentials::{HeldCredentials, ProgramFault};

@@ -67,6 +67,9 @@ impl LinkLocal {
             let address = address.ip();
             match change(address, Change::Add) {
                 Ok(()) | Err(Errno::EXIST) => this.added.push(address),
+                // IPv6 is off in this network namespace: what cannot be reached needs no service.
+                Err(Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)
+                    if address.is_ipv6() && !this.added.is_empty() => {}
                 Err(Errno::PERM | Errno::ACCESS) => {
                     return Err(LinkLocalFault::PermissionDenied(address));
                 }
@@ -76,6 +79,13 @@ impl LinkLocal {
             }
         }
         Ok(this)
+    }
+}
+
+impl LinkLocal {
+    /// Returns the addresses to listen at.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        ADDRESSES.into_iter().filter(|address| self.added.contains(&address.ip()))
     }
 }
 

@@ -12,6 +12,9 @@ use rustix::net::{
 /// LIMIT: connections that the kernel holds for us to accept.
 const BACKLOG: i32 = 4096;
 
+/// LIMIT: how long the kernel tries to deliver an answer that the peer does not acknowledge.
+const USER_TIMEOUT_MILLIS: u32 = 10_000;
+
 /// Why nothing can be served at an address.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenFault {
@@ -89,6 +92,8 @@ fn open(address: SocketAddr) -> Result<OwnedFd, Errno> {
     let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     // Connections that ended a moment ago do not keep the port.
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    // Connections inherit it: a peer that stops taking its answer does not hold memory for minutes.
+    sockopt::set_tcp_user_timeout(&socket, USER_TIMEOUT_MILLIS)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }

@@ -10,10 +10,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use control::native::Surroundings;
-use model::{Attachment, InstanceId, RoleName};
+use model::{InstanceId, RoleName};
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
@@ -26,17 +26,20 @@ use crate::background;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::credentials::ProgramFault;
-use crate::driver::{self, Worker};
-use crate::exchange::{Family, Peer};
-use crate::link_local::{self, LinkLocal, LinkLocalFault};
+use crate::driver::Worker;
+use crate::link_local::{LinkLocal, LinkLocalFault};
 use crate::listener::{ListenFault, Listening, listen_at};
 use crate::manage::{self, Managed};
 use crate::service::{Service, ServiceSettings};
 use crate::signer::{Signer, SignerFault};
-use crate::sys;
+use crate::workers;
 
 /// LIMIT: notices that wait to be printed; more are lost, since nobody may wait for a terminal.
 const NOTICES_MAX: usize = 256;
+
+/// LIMIT: how long the ready line waits for the credentials of roles. Guests are served meanwhile, and
+/// are told that there are none yet.
+const READY_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Bounds on connections that wait.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +55,8 @@ pub struct Bounds {
 pub struct ServerSettings {
     /// Addresses that serve the default instance.
     pub listen: Vec<SocketAddr>,
+    /// Addresses that serve other instances.
+    pub attached: Vec<(SocketAddr, InstanceId)>,
     /// Whether the link-local addresses serve it too.
     pub link_local: bool,
     /// Address of the management listener.
@@ -109,7 +114,9 @@ pub enum Notice {
 /// What the main thread waits for.
 #[derive(Debug)]
 enum Event {
+    Broken(&'static str),
     Notice(Notice),
+    Ready,
     Stop,
 }
 
@@ -120,6 +127,17 @@ pub(crate) struct Notices(mpsc::Sender<Event>);
 impl Notices {
     pub(crate) fn tell(&self, notice: Notice) {
         let _ = self.0.try_send(Event::Notice(notice));
+    }
+
+    /// Ends the server: a part of it that must not end has ended.
+    pub(crate) async fn break_down(&self, what: &'static str) {
+        let _ = self.0.send(Event::Broken(what)).await;
+    }
+
+    /// Says that the server is ready, once `first` is done or has taken its time.
+    async fn ready_after(self, first: impl Future<Output = ()>) {
+        let _ = tokio::time::timeout(READY_DEADLINE, first).await;
+        let _ = self.0.send(Event::Ready).await;
     }
 }
 
@@ -146,48 +164,56 @@ pub enum RunFault {
     /// The signing thread.
     #[error(transparent)]
     Signer(#[from] SignerFault),
+    /// A part of the server that must not end has ended.
+    #[error("{0}: the server ends, so that whoever watches it can start it anew")]
+    Broken(&'static str),
+    /// What the start planned could not be stored.
+    #[error("the start could not be stored: {0}")]
+    Uncommitted(String),
     /// A thread or a runtime.
     #[error("the system does not give what a server needs")]
     System(#[from] std::io::Error),
 }
 
-/// Runs a server until SIGTERM or SIGINT. `on_ready` is called once it serves; `on_notice` is
-/// called for what the operator should know, never on the guest path.
+/// Runs a server until SIGTERM, SIGINT, SIGHUP or SIGQUIT.
+///
+/// `commit` makes what the start planned durable; it is called once everything that can fail has
+/// been had from the system, and before anyone is served. `on_ready` is called once the server
+/// serves, `on_notice` for what the operator should know, never on the guest path.
 ///
 /// # Errors
 ///
-/// [`RunFault`] if it could not start; then it never served anyone.
+/// [`RunFault`] if it could not start, or broke down.
 pub fn run(
     settings: &ServerSettings,
     store: Arc<Store>,
+    commit: impl FnOnce() -> Result<(), String>,
     on_ready: impl FnOnce(&Ready),
     on_notice: impl FnMut(Notice),
 ) -> Result<(), RunFault> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(settings, store, on_ready, on_notice))
+    runtime.block_on(serve(settings, store, commit, on_ready, on_notice))
 }
 
 async fn serve(
     settings: &ServerSettings,
     store: Arc<Store>,
+    commit: impl FnOnce() -> Result<(), String>,
     on_ready: impl FnOnce(&Ready),
-    mut on_notice: impl FnMut(Notice),
+    on_notice: impl FnMut(Notice),
 ) -> Result<(), RunFault> {
-    let (notices, mut events) = listen_for_events()?;
+    let (notices, events) = listen_for_events()?;
     let clock = Clock::start();
-    let opened = Opened::open(settings, &store).await?;
+    let opened = Opened::open(settings).await?;
     let ready = Arc::new(opened.ready(settings)?);
+    commit().map_err(RunFault::Uncommitted)?;
 
     let service = Arc::new(Service::new(settings.service));
     let report = notices.clone();
-    let signer = Signer::start(Arc::clone(&service), Arc::clone(&store), clock, move |fault| {
-        report.tell(Notice::IdentityKeys(fault));
-    })?;
-    background::fetch_credentials(&service, &store, clock, &notices).await;
-    let period_seconds = settings.token_key_period_seconds;
-    let rotated = Arc::clone(&store);
-    tokio::spawn(background::rotate_token_keys(rotated, clock, period_seconds, notices.clone()));
-
+    let signer =
+        Signer::start(Arc::clone(&service), Arc::clone(&store), clock.clone(), move |fault| {
+            report.tell(Notice::IdentityKeys(fault));
+        })?;
     let counters: Arc<[Arc<Counters>]> = (0..settings.workers).map(|_| Arc::default()).collect();
     let Bounds { connections, connections_per_source } = settings.bounds;
     let admission = Arc::new(Admission::new(connections, connections_per_source));
@@ -195,7 +221,7 @@ async fn serve(
     let worker = |counters: &Arc<Counters>| Worker {
         service: Arc::clone(&service),
         store: Arc::clone(&store),
-        clock,
+        clock: clock.clone(),
         counters: Arc::clone(counters),
         admission: Arc::clone(&admission),
         signer: signer.clone(),
@@ -204,29 +230,54 @@ async fn serve(
     };
     let (stop, stopped) = watch::channel(());
     let workers = counters.iter().map(worker).collect();
-    let threads = start_workers(opened.listening, workers, &stopped)?;
+    let threads = workers::start(opened.listening, workers, &stopped, &notices)?;
 
     let managed = Managed { store: Arc::clone(&store), counters };
     tokio::spawn(manage::serve(opened.manage, managed));
     let surroundings = Arc::new(Running { ready: Arc::clone(&ready), signer });
-    tokio::spawn(admin::serve(opened.admin, store, surroundings, clock));
+    tokio::spawn(admin::serve(opened.admin, Arc::clone(&store), surroundings, clock.clone()));
+    let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
+    tokio::spawn(notices.clone().ready_after(fetched));
+    let period_seconds = settings.token_key_period_seconds;
+    tokio::spawn(background::rotate_token_keys(store, clock, period_seconds, notices));
 
-    on_ready(&ready);
-    while let Some(Event::Notice(notice)) = events.recv().await {
-        on_notice(notice);
-    }
+    let ended = watch_events(events, || on_ready(&ready), on_notice).await;
     drop(stop);
     for thread in threads {
-        // A worker that panicked has said so; the others end in order all the same.
+        // A thread that panicked has broken the server down already.
         let _ = thread.join();
+    }
+    ended
+}
+
+/// Waits for the end, and passes on what happens until then.
+async fn watch_events(
+    mut events: mpsc::Receiver<Event>,
+    on_ready: impl FnOnce(),
+    mut on_notice: impl FnMut(Notice),
+) -> Result<(), RunFault> {
+    let mut on_ready = Some(on_ready);
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Broken(what) => return Err(RunFault::Broken(what)),
+            Event::Notice(notice) => on_notice(notice),
+            Event::Ready => _ = on_ready.take().map(|on_ready| on_ready()),
+            Event::Stop => break,
+        }
     }
     Ok(())
 }
 
-/// Opens the channel that notices come by, and has it end at SIGTERM and SIGINT.
+/// Opens the channel that notices come by, and has it end at a signal to stop.
 fn listen_for_events() -> std::io::Result<(Notices, mpsc::Receiver<Event>)> {
     let (sender, events) = mpsc::channel(NOTICES_MAX);
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+    let kinds = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ];
+    for kind in kinds {
         let (mut signals, stop) = (signal(kind)?, sender.clone());
         tokio::spawn(async move {
             signals.recv().await;
@@ -247,11 +298,12 @@ struct Opened {
     listening: Vec<(Listening, InstanceId)>,
     manage: TcpListener,
 }
+
 impl Opened {
-    async fn open(settings: &ServerSettings, store: &Store) -> Result<Self, RunFault> {
+    async fn open(settings: &ServerSettings) -> Result<Self, RunFault> {
         let (admin, socket) = admin::bind(&settings.data_dir)?;
         let link_local = if settings.link_local { Some(LinkLocal::add()?) } else { None };
-        let listening = listen_everywhere(settings, store)?;
+        let listening = listen_everywhere(settings, link_local.as_ref())?;
         let manage = manage::bind(settings.manage).await.map_err(|fault| RunFault::Manage {
             address: settings.manage,
             reason: fault.to_string(),
@@ -271,56 +323,15 @@ impl Opened {
 /// Opens every address of the data plane, or none.
 fn listen_everywhere(
     settings: &ServerSettings,
-    store: &Store,
+    link_local: Option<&LinkLocal>,
 ) -> Result<Vec<(Listening, InstanceId)>, ListenFault> {
-    let link_local = if settings.link_local { &link_local::ADDRESSES[..] } else { &[] };
-    let default = settings.listen.iter().chain(link_local);
-    let mut wanted: Vec<_> = default.map(|address| (*address, settings.default_instance)).collect();
-    let snapshot = store.snapshot();
-    let mut attached: Vec<_> = snapshot.instances().map(|(instance, _)| instance).collect();
-    attached.sort_by_key(|instance| instance.id);
-    for instance in attached {
-        for Attachment::Listener(address) in &instance.attachments {
-            wanted.push((*address, instance.id));
-        }
-    }
-    let listen = |(address, id)| Ok((listen_at(address, settings.workers)?, id));
-    wanted.into_iter().map(listen).collect()
-}
-
-/// Starts a thread for each worker, with its socket of each address.
-fn start_workers(
-    mut listening: Vec<(Listening, InstanceId)>,
-    workers: Vec<Worker>,
-    stopped: &watch::Receiver<()>,
-) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let mut threads = Vec::with_capacity(workers.len());
-    for (number, worker) in workers.into_iter().enumerate() {
-        let sockets: Vec<_> = listening
-            .iter_mut()
-            .filter_map(|(at, instance)| {
-                let family = if at.address.is_ipv4() { Family::V4 } else { Family::V6 };
-                Some((at.sockets.pop()?, Peer { instance: *instance, family }))
-            })
-            .collect();
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut stopped = stopped.clone();
-        let work = move || {
-            let worker = Arc::new(worker);
-            runtime.block_on(async move {
-                for (socket, peer) in sockets {
-                    // A runtime that cannot watch its own sockets could not have been made.
-                    if let Ok(socket) = sys::watch(socket) {
-                        tokio::spawn(driver::accept(Arc::clone(&worker), socket, peer));
-                    }
-                }
-                // The sender is dropped to stop; nothing is ever sent.
-                let _ = stopped.changed().await;
-            });
-        };
-        threads.push(thread::Builder::new().name(format!("imds-worker-{number}")).spawn(work)?);
-    }
-    Ok(threads)
+    let link_local = link_local.into_iter().flat_map(LinkLocal::addresses);
+    let default = settings.listen.iter().copied().chain(link_local);
+    default
+        .map(|address| (address, settings.default_instance))
+        .chain(settings.attached.iter().copied())
+        .map(|(address, id)| Ok((listen_at(address, settings.workers)?, id)))
+        .collect()
 }
 
 /// What the native API is told about this server.

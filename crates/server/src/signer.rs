@@ -2,9 +2,10 @@
 //!
 //! It also makes the keys at the first start, in the background: a server is ready before they are.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use getrandom::SysRng;
 use metadata::Signatures;
@@ -28,6 +29,9 @@ pub(crate) struct Signer {
     keys: Arc<OnceLock<IdentityKeys>>,
 }
 
+/// How long after keys could not be made it is tried again.
+const KEYS_RETRY: Duration = Duration::from_secs(15);
+
 #[derive(Debug)]
 struct Job {
     instance: InstanceId,
@@ -38,10 +42,10 @@ struct Job {
 impl Job {
     /// Signs, unless another connection has had it signed meanwhile. A failure drops the sender,
     /// which is the answer.
-    fn finish(self, keys: &IdentityKeys, service: &Service, clock: Clock) {
+    fn finish(self, keys: &IdentityKeys, service: &Service, clock: &Clock) {
         let Self { instance, document, signed } = self;
         let kept = service.signatures().find(instance, &document);
-        let sign = || keys.sign(document.as_bytes(), clock.now().as_seconds());
+        let sign = || keys.sign(document.as_bytes(), clock.now().wall.as_seconds());
         if let Some(signatures) = kept.or_else(|| sign().ok().map(Arc::new)) {
             service.signatures().keep(instance, document, Arc::clone(&signatures));
             // The connection may be gone; the signatures are kept all the same.
@@ -85,15 +89,24 @@ impl Signer {
         let (jobs, queue) = sync_channel::<Job>(QUEUE_MAX);
         let shared = Arc::clone(&keys);
         let work = move || {
-            if shared.get().is_none() {
-                match make_keys(&store, clock) {
+            while shared.get().is_none() {
+                match make_keys(&store, &clock) {
                     Ok(made) => _ = shared.set(made),
-                    Err(fault) => return report(fault),
+                    Err(fault) => {
+                        report(fault);
+                        // Who asks meanwhile is told to come back.
+                        match queue.recv_timeout(KEYS_RETRY) {
+                            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                            Err(RecvTimeoutError::Disconnected) => return,
+                        }
+                    }
                 }
             }
+            // The database is closed by whoever is last to hold it: not this thread.
+            drop(store);
             for job in queue {
                 let Some(keys) = shared.get() else { return };
-                job.finish(keys, &service, clock);
+                job.finish(keys, &service, &clock);
             }
         };
         thread::Builder::new()
@@ -121,8 +134,8 @@ impl Signer {
     }
 }
 
-fn make_keys(store: &Store, clock: Clock) -> Result<IdentityKeys, SignerFault> {
-    let keys = IdentityKeys::generate(&mut UnwrapErr(SysRng), clock.now().as_seconds())
+fn make_keys(store: &Store, clock: &Clock) -> Result<IdentityKeys, SignerFault> {
+    let keys = IdentityKeys::generate(&mut UnwrapErr(SysRng), clock.now().wall.as_seconds())
         .map_err(SignerFault::Keys)?;
     let record = keys.to_record().map_err(SignerFault::Keys)?;
     let record = IdentityKeyRecord(Secret::new(record.to_string()));

@@ -13,7 +13,8 @@ pub(crate) struct Throttle {
     buckets: Mutex<HashMap<InstanceId, Bucket>>,
 }
 
-/// LIMIT: buckets kept. Beyond, those that are full again are dropped, which changes nothing.
+/// LIMIT: buckets kept. Beyond, those that are full again are dropped, which changes nothing, or an
+/// arbitrary one.
 const BUCKETS_MAX: usize = 100_000;
 
 #[derive(Debug)]
@@ -37,6 +38,10 @@ impl Throttle {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= BUCKETS_MAX {
             buckets.retain(|_, bucket| bucket.fill(rate, now) < rate * 1000);
+            let other = buckets.keys().next().copied().filter(|_| buckets.len() >= BUCKETS_MAX);
+            if let Some(other) = other {
+                buckets.remove(&other);
+            }
         }
         let full = || Bucket { left_millis: rate * 1000, filled: now };
         let bucket = buckets.entry(instance).or_insert_with(full);
@@ -53,7 +58,7 @@ impl Bucket {
         let elapsed_millis = now.as_millis().saturating_sub(self.filled.as_millis()).max(0);
         let gained = elapsed_millis.saturating_mul(rate);
         self.left_millis = self.left_millis.saturating_add(gained).min(rate * 1000);
-        self.filled = now;
+        self.filled = self.filled.max(now);
         self.left_millis
     }
 }

@@ -1,5 +1,7 @@
 //! Keys and their keeper.
 
+use std::collections::BTreeSet;
+
 use metadata::{TokenKey, TokenKeys};
 use model::{AccountId, Secret, Timestamp, TokenTtl};
 
@@ -30,9 +32,11 @@ impl TokenKeyRing {
         Self { older: Vec::new(), newest: RingKey { key: TokenKey::new(0, secret), created: now } }
     }
 
-    /// Puts a ring together again from its keys, oldest first; none from no keys.
-    pub fn from_keys(mut keys: Vec<RingKey>) -> Option<Self> {
-        let newest = keys.pop()?;
+    /// Puts a ring together again from its keys, oldest first; none from no keys, or from two with
+    /// one id.
+    pub fn try_from_keys(mut keys: Vec<RingKey>) -> Option<Self> {
+        let ids: BTreeSet<_> = keys.iter().map(|key| key.key.id()).collect();
+        let newest = keys.pop().filter(|_| ids.len() == keys.len() + 1)?;
         Some(Self { older: keys, newest })
     }
 

@@ -179,7 +179,7 @@ pub(crate) fn decode(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
                     .map(|secret| RingKey { key: TokenKey::new(id, secret), created })
             };
             let keys = record.keys.into_iter().map(key).collect::<Result<_, _>>()?;
-            TokenKeyRing::from_keys(keys)
+            TokenKeyRing::try_from_keys(keys)
                 .map(|ring| Change::PutTokenKeys(Arc::new(ring)))
                 .ok_or(RecordFault::Key)
         }

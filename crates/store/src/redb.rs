@@ -5,6 +5,7 @@
 //! that a second process is refused.
 
 use std::fs;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,9 @@ const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records"
 
 /// The format of the records. A new one needs code here that reads the old.
 const FORMAT: u64 = 1;
+
+/// LIMIT: what redb keeps of the file in memory.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Keeps records in a file.
 pub struct Redb {
@@ -36,19 +40,27 @@ impl Redb {
             path: path.display().to_string(),
             reason: fault.to_string(),
         };
-        make_private(path).map_err(unusable)?;
-        let opened = guarded(path, || {
-            Database::create(path).map_err(|fault| {
+        if !path.exists() {
+            create(path)?;
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(unusable)?;
+        let this = Self::open_file(path)?;
+        this.check_format()?;
+        Ok(this)
+    }
+
+    fn open_file(path: &Path) -> Result<Self, BackendFault> {
+        let database = guarded(path, || {
+            // The snapshot is the cache: redb's serves the load and then only commits.
+            Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(|fault| {
                 if matches!(fault, DatabaseError::DatabaseAlreadyOpen) {
                     BackendFault::Busy { path: path.display().to_string() }
                 } else {
                     damaged(path, &fault)
                 }
             })
-        });
-        let this = Self { path: path.to_owned(), database: opened? };
-        this.check_format()?;
-        Ok(this)
+        })?;
+        Ok(Self { path: path.to_owned(), database })
     }
 
     fn check_format(&self) -> Result<(), BackendFault> {
@@ -154,9 +166,22 @@ fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> BackendFault {
     BackendFault::Damaged { path: path.display().to_string(), reason: reason.to_string() }
 }
 
-/// Makes the file, if there is none, and lets nobody but its owner at it: it holds keys.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+/// Makes a database. It gets its name when it is complete and on the disk, so that a crash on the
+/// way leaves nothing that a later start would stumble over.
+fn create(path: &Path) -> Result<(), BackendFault> {
+    let unusable = |fault: std::io::Error| BackendFault::Unusable {
+        path: path.display().to_string(),
+        reason: fault.to_string(),
+    };
+    let new = path.with_extension("new");
+    match fs::remove_file(&new) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(unusable(fault)),
+        Ok(()) | Err(_) => {}
+    }
+    // It holds keys: nobody but its owner may look at it, not even for a moment.
+    fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new).map_err(unusable)?;
+    Redb::open_file(&new)?.check_format()?;
+    fs::rename(&new, path).map_err(unusable)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    fs::File::open(directory.unwrap_or(Path::new("."))).and_then(|d| d.sync_all()).map_err(unusable)
 }

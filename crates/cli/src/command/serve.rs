@@ -1,8 +1,9 @@
 //! `imds serve`: the main job.
 
+use std::convert::Infallible;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use control::start::{Configured, Described, Fresh, start};
 use model::{OptionsChange, Role, Secret};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use server::{Bounds, Clock, Notice, Ready, ServerSettings, ServiceSettings};
-use store::{Administrator, Backend, Memory, Redb, Store};
+use store::{Administrator, Backend, Memory, Redb, Snapshot, Store};
 
 use crate::command::state_directory;
 use crate::fault::Fault;
@@ -24,6 +25,9 @@ use crate::settings::written::{Given, Written};
 
 /// Name of the administrator's key in the state directory, in the form of AWS credential files.
 const ADMINISTRATOR_FILE: &str = "administrator";
+
+/// LIMIT: files kept free for the store, the signer, operators and credential programs.
+const FILES_BESIDE_GUESTS: u64 = 128 + 256;
 
 pub(crate) fn definition() -> Command {
     let settings = REGISTER.iter().map(|setting| {
@@ -68,6 +72,7 @@ pub(crate) fn definition() -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
+    let files_max = harden();
     let variable = |name: &str| std::env::var(name).ok();
     let path = matches.get_one::<String>("config").cloned().or_else(|| variable("IMDS_CONFIG"));
     let file = match path {
@@ -88,7 +93,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     if matches.get_flag("check") {
         return check(&written, &configured, &data_dir);
     }
-    serve(&settings, &configured, &data_dir)
+    serve(&settings, &configured, &data_dir, files_max)
 }
 
 fn usage(fault: &dyn std::error::Error) -> Fault {
@@ -112,7 +117,7 @@ fn configured(settings: &Settings, file: ConfigFile) -> Configured {
 fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<(), Fault> {
     // What would be planned for a first start is what can be wrong about it.
     let empty = Store::open(Box::new(Memory::default())).map_err(|fault| Fault::failed(&fault))?;
-    let now = Clock::start().now();
+    let now = Clock::start().now().wall;
     start(&empty.snapshot(), configured, fresh()?, now).map_err(|fault| usage(&fault))?;
     let setting = |(name, given): (&str, &Given)| {
         let value = match (given.values.as_slice(), name) {
@@ -133,38 +138,71 @@ fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<
     print_out(&text)
 }
 
-fn serve(settings: &Settings, configured: &Configured, data_dir: &Path) -> Result<(), Fault> {
-    harden();
+fn serve(
+    settings: &Settings,
+    configured: &Configured,
+    data_dir: &Path,
+    files_max: u64,
+) -> Result<(), Fault> {
     make_directory(data_dir)?;
     let store = Arc::new(open_store(settings.store, data_dir)?);
-    let now = Clock::start().now();
-    let fresh = fresh()?;
-    let default_instance = store
-        .transact(|snapshot| start(snapshot, configured, fresh, now))
-        .map_err(|fault| Fault::failed(&fault))?;
-    if let Some(administrator) = store.snapshot().administrator() {
-        keep_administrator(data_dir, administrator)?;
-    }
+    let now = Clock::start().now().wall;
+    let (changes, started) =
+        start(&store.snapshot(), configured, fresh()?, now).map_err(|fault| usage(&fault))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = settings.workers.map_or(cores, |workers| workers.get() as usize);
+    let addresses = settings.listen.len() + started.attached.len() + 2;
     let server = ServerSettings {
         listen: settings.listen.clone(),
+        attached: started.attached,
         link_local: settings.link_local.is_on(),
         manage: settings.manage,
         data_dir: data_dir.to_owned(),
-        workers: settings.workers.map_or(cores, |workers| workers.get() as usize),
+        workers,
         service: ServiceSettings {
             profile: settings.profile,
             wire: settings.wire,
             requests_per_second: settings.requests_per_second.map(Positive::get),
         },
         bounds: Bounds {
-            connections: settings.max_connections.get(),
+            connections: bounded_connections(settings, files_max, addresses * workers)?,
             connections_per_source: settings.max_connections_per_source.get(),
         },
         token_key_period_seconds: settings.token_key_rotation.as_seconds(),
-        default_instance,
+        default_instance: started.default_instance,
     };
-    server::run(&server, store, announce, tell).map_err(|fault| Fault::failed(&fault))
+    // What the start changes is stored once nothing can keep the server from serving: a start that
+    // fails leaves the state as it was.
+    let committed = Arc::clone(&store);
+    let commit = move || {
+        let plan = |_: &Snapshot| -> Result<_, Infallible> { Ok((changes, ())) };
+        committed.transact(plan).map_err(|fault| control::native::describe_fault(&fault))?;
+        match committed.snapshot().administrator() {
+            Some(administrator) => keep_administrator(data_dir, administrator),
+            None => Ok(()),
+        }
+    };
+    server::run(&server, store, commit, announce, tell).map_err(|fault| Fault::failed(&fault))
+}
+
+/// Leaves room among the files that the process may open for those that are not guests'.
+fn bounded_connections(settings: &Settings, files_max: u64, sockets: usize) -> Result<u32, Fault> {
+    let others = FILES_BESIDE_GUESTS + u64::try_from(sockets).unwrap_or(u64::MAX);
+    let room = u32::try_from(files_max.saturating_sub(others)).unwrap_or(u32::MAX);
+    let asked = settings.max_connections.get();
+    if room == 0 {
+        return Err(Fault::told(format!(
+            "the process may open {files_max} files, and needs {others} before it serves anyone: \
+             raise the limit (ulimit -n), or lower --workers"
+        )));
+    }
+    if room < asked {
+        eprintln!(
+            "imds: at most {room} connections may wait, and not {asked}, because the process may \
+             open {files_max} files: raise the limit (ulimit -n) for more"
+        );
+    }
+    Ok(asked.min(room))
 }
 
 /// One line for people and scripts, and one for the service manager.
@@ -193,27 +231,45 @@ fn tell(notice: Notice) {
     }
 }
 
-/// Keeps secrets out of core files, and has room for many connections.
-fn harden() {
+/// Keeps secrets out of core files, and makes room for many connections. Returns how many files the
+/// process may open.
+fn harden() -> u64 {
     // Where either is not allowed, the server is no worse than other programs.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+    rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// Makes the state directory, or sees that the one there is can be trusted with keys.
 fn make_directory(path: &Path) -> Result<(), Fault> {
-    let unusable = |fault: std::io::Error| {
+    let wrong = |reason: &dyn std::fmt::Display| {
         Fault::told(format!(
-            "the state directory `{}` cannot be used: {fault}. Name another with --data-dir, or \
-             make it writable",
+            "the state directory `{}` cannot be used: {reason}. Name another with --data-dir, or \
+             mend this one",
             path.display()
         ))
     };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+    let is_new = !path.exists();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|f| wrong(&f))?;
+    let parent = path.parent().filter(|parent| is_new && !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(|f| wrong(&f))?;
+    }
+    let found = fs::metadata(path).map_err(|fault| wrong(&fault))?;
+    let own = rustix::process::geteuid().as_raw();
+    if found.uid() != own {
+        return Err(wrong(&format!("it belongs to user {}, and this is user {own}", found.uid())));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(wrong(&"others may write to it"));
+    }
     // Said now, rather than by the database in words of its own.
     let probe = path.join(".writable");
-    fs::write(&probe, []).and_then(|()| fs::remove_file(&probe)).map_err(unusable)
+    let _ = fs::remove_file(&probe);
+    let made = fs::OpenOptions::new().create_new(true).write(true).open(&probe);
+    made.and_then(|_| fs::remove_file(&probe)).map_err(|fault| wrong(&fault))
 }
 
 fn open_store(kind: StoreKind, data_dir: &Path) -> Result<Store, Fault> {
@@ -252,24 +308,26 @@ fn fresh() -> Result<Fresh, Fault> {
 }
 
 /// Writes the administrator's key where AWS tools can read it, for its owner alone.
-fn keep_administrator(data_dir: &Path, administrator: &Administrator) -> Result<(), Fault> {
+fn keep_administrator(data_dir: &Path, administrator: &Administrator) -> Result<(), String> {
     let path = data_dir.join(ADMINISTRATOR_FILE);
     let text = format!(
         "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
         administrator.access_key_id,
         administrator.secret_access_key.expose()
     );
+    if fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+        return Ok(());
+    }
     let write = || -> std::io::Result<()> {
+        let new = path.with_extension("new");
+        let _ = fs::remove_file(&new);
         let mut options = fs::OpenOptions::new();
-        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&path)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(text.as_bytes())
+        let mut file = options.create_new(true).write(true).mode(0o600).open(&new)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&new, &path)
     };
     write().map_err(|fault| {
-        Fault::told(format!(
-            "the administrator's key cannot be kept in `{}`: {fault}",
-            path.display()
-        ))
+        format!("the administrator's key cannot be kept in `{}`: {fault}", path.display())
     })
 }
 

@@ -215,7 +215,15 @@ impl<'t> Source<'t> {
 
     fn wrong(&self, message: String, span: &Range<usize>) -> FileRefusal {
         let line = self.line(span);
-        let text = self.text.lines().nth(line - 1).unwrap_or_default().trim().to_owned();
+        let text = self.text.lines().nth(line - 1).unwrap_or_default().trim();
+        let (message, text) = match may_be_secret(text) {
+            // These messages quote the value; the others say what is wrong with it.
+            Some(key) if message.starts_with("invalid") => {
+                (format!("the value of `{key}` is not of the right kind"), format!("{key} = …"))
+            }
+            Some(key) => (message, format!("{key} = …")),
+            None => (message, text.to_owned()),
+        };
         FileRefusal::Wrong { path: self.path.to_owned(), line, message, text }
     }
 
@@ -224,6 +232,15 @@ impl<'t> Source<'t> {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
         before.split(|byte| *byte == b'\n').count()
     }
+}
+
+/// Returns the key of a line whose value is nobody's business.
+fn may_be_secret(line: &str) -> Option<&str> {
+    const SECRET_WORDS: [&str; 4] = ["secret", "session_token", "password", "user_data"];
+    let key = line.split('=').next().unwrap_or_default().trim();
+    // Several keys may stand on one line, in a table or a mistake.
+    let word = SECRET_WORDS.into_iter().find(|word| line.contains(word))?;
+    Some(if key.contains(word) { key } else { word })
 }
 
 /// Returns the text of a plain value.
@@ -333,6 +350,20 @@ mod tests {
             for part in parts {
                 assert!(message.contains(part), "{text}\n{message}\nlacks {part}");
             }
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_quoted() {
+        for line in [
+            "secret_access_key = \"hunter2",
+            "secret_access_key = [\"hunter2\"]",
+            "x = { secret_access_key = \"hunter2\" }}",
+            "session_token = hunter2",
+        ] {
+            let message = parse(&format!("[[role]]\nname = \"a\"\nsource = \"static\"\n{line}"));
+            let message = message.unwrap_err();
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 

@@ -126,6 +126,31 @@ impl Kind for Positive {
     }
 }
 
+/// A number of threads.
+///
+/// LIMIT: each has a socket for every address; no machine of today has more cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Threads(Positive);
+
+impl Threads {
+    const MAX: u32 = 1024;
+
+    pub(crate) fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl Kind for Threads {
+    fn read(values: &[String]) -> Result<Self, String> {
+        let number = Positive::read(values)?;
+        if number.get() <= Self::MAX {
+            Ok(Self(number))
+        } else {
+            Err(format!("`{}` is more than {} threads", number.get(), Self::MAX))
+        }
+    }
+}
+
 /// A length of time in seconds, at least two minutes.
 ///
 /// LIMIT: a key is told from 200 others by one byte, and each is kept for six hours.

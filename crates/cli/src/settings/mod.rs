@@ -2,7 +2,7 @@
 //!
 //! [`register`] declares each setting once; flags, variables, keys of the config file, the
 //! reference and `serve --check` come from that. [`written`] is what the user gave, layer by layer;
-//! [`Settings`](register::Settings) is what it means. [`file`] reads the config file.
+//! [`Settings`](register::Settings) is what it means. [`mod@file`] reads the config file.
 
 pub(crate) mod file;
 pub(crate) mod kind;

@@ -7,7 +7,7 @@ use metadata::Profile;
 use model::{HttpTokens, InstanceId};
 use server::Wire;
 
-use super::kind::{Kind, Period, Positive, StoreKind, Switched};
+use super::kind::{Kind, Period, Positive, StoreKind, Switched, Threads};
 use super::written::{SettingRefusal, Written};
 
 /// A setting, as it is declared.
@@ -66,11 +66,10 @@ macro_rules! settings {
             },
         )+];
 
-        /// What a server runs on.
-        #[expect(clippy::doc_markdown, reason = "the texts are help for a terminal")]
+        /// What a server runs on; [`REGISTER`] says what each field is.
         #[derive(Debug)]
         pub(crate) struct Settings {
-            $( $(#[doc = $help])+ pub(crate) $name: $type, )+
+            $( pub(crate) $name: $type, )+
         }
 
         impl Settings {
@@ -120,7 +119,7 @@ settings! {
     /// What answers look like: those of `nitro` instances, or of `legacy` (Xen) ones.
     wire: Wire, "nitro|legacy", default "nitro";
     /// Threads that serve guests; by default one for each core.
-    workers: Option<Positive>, "N";
+    workers: Option<Threads>, "N";
     /// Set the default instance's HttpTokens at this start, like a modify.
     ///
     /// `optional` also serves IMDSv1, which needs no token. Later changes win and last.

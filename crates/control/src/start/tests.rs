@@ -19,7 +19,8 @@ fn store() -> Store {
 }
 
 fn start_with(store: &Store, configured: &Configured) -> InstanceId {
-    store.transact(|snapshot| start(snapshot, configured, fresh(), NOW)).unwrap()
+    let started = store.transact(|snapshot| start(snapshot, configured, fresh(), NOW)).unwrap();
+    started.default_instance
 }
 
 fn refusal(configured: &Configured) -> StartRefusal {
@@ -137,4 +138,25 @@ fn what_does_not_fit_together_does_not_start() {
     let shared =
         Configured { instances: vec![claims], listen: vec![address], ..Configured::default() };
     assert!(matches!(refusal(&shared), StartRefusal::SharedListener { .. }));
+}
+
+#[test]
+fn a_store_that_has_lost_its_keys_is_not_given_new_ones() {
+    let store = store();
+    let instance = Arc::new(Instance::default_instance());
+    let changes = vec![Change::PutInstance(instance, Origin::Api)];
+    store.transact(|_| Ok::<_, StartRefusal>((changes, ()))).unwrap();
+    let snapshot = store.snapshot();
+    let planned = start(&snapshot, &Configured::default(), fresh(), NOW);
+    assert_eq!(planned.unwrap_err(), StartRefusal::KeysLost);
+}
+
+#[test]
+fn attachments_are_told() {
+    let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let mut one = described(1);
+    one.instance.attachments = vec![Attachment::Listener(address)];
+    let configured = Configured { instances: vec![one], ..Configured::default() };
+    let (_, started) = start(&store().snapshot(), &configured, fresh(), NOW).unwrap();
+    assert_eq!(started.attached, [(address, InstanceId::from_number(1))]);
 }

@@ -39,6 +39,8 @@ fn proxies_betray_themselves() {
         ("Via: 1.1 squid", false),
         ("Forwarded: for=1.2.3.4", false),
         ("X-Forwarded-Proto: https", false),
+        ("X-Forwarded-By: proxy", false),
+        ("X-Forwarded: for=1.2.3.4", false),
         ("X-Forwarded-For: 1.2.3.4", true),
     ] {
         let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");

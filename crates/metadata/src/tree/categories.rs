@@ -15,7 +15,7 @@ use ipnet::Ipv6Net;
 use model::{Instance, Interface, RoleName, SpotAction, Switch};
 
 use super::{Kind, Name, Node, SignatureKind, Value};
-use crate::document;
+use crate::document::{self, Timetable};
 use crate::version::Version as V;
 
 /// What a walk has picked so far.
@@ -85,10 +85,10 @@ pub(super) const META_DATA: &[Node] = &[
                 "maintenance",
                 &[
                     leaf("history", V::V2018_08_17, |s| {
-                        made(document::maintenance(s.instance, false))
+                        made(document::maintenance(s.instance, Timetable::History))
                     }),
                     leaf("scheduled", V::V2018_08_17, |s| {
-                        made(document::maintenance(s.instance, true))
+                        made(document::maintenance(s.instance, Timetable::Scheduled))
                     }),
                 ],
             ),

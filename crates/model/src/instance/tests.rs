@@ -98,5 +98,5 @@ fn fields_that_do_not_go_together_are_refused() {
     disks
         .block_devices
         .push(BlockDevice { name: "../x".parse().unwrap(), device: "sdb".parse().unwrap() });
-    assert!(matches!(disks.check(), Err(InstanceRefusal::UnknownBlockDevice { .. })));
+    assert!(matches!(disks.check(), Err(InstanceRefusal::BlockDevice { .. })));
 }
