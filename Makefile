@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # What the tests need besides the Rust toolchain; the clients bring a list of their own.
 PACKAGES := ca-certificates gcc libc6-dev openssl $(shell grep -hv '^\#' conformance/clients/packages.txt)
 
-.PHONY: help run test test-all check tools tests clients bench fuzz docs clean
+.PHONY: help run test test-all check deny tools tests clients bench fuzz docs clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,7 @@ test-all: export IMDS_TEST_KILLS = 100
 test-all: export IMDS_TEST_ATTACK_SECONDS = 30
 test-all: test ## The same, with the long versions of the long tests
 
-check: $(HOME)/.cargo/bin/cargo-deny ## Format, lints, documentation, licences
+check: deny ## Format, lints, documentation, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --quiet
@@ -47,6 +47,11 @@ bench: ## CPU time, latency, memory and start, beside a floor server and nginx
 	cargo build --release --package openimds --package openimds-bench
 	target/release/openimds-bench run --imds target/release/imds $(BENCH_FLAGS)
 
+TARGET := all
+SECONDS := 600
+fuzz: ## Look for bytes that break a promise: TARGET=request SECONDS=600
+	fuzz/run $(TARGET) $(SECONDS)
+
 docs: ## Write what is generated: the reference of settings, the table of clients
 	cargo build --release --package openimds
 	UPDATE_REFERENCE=1 cargo test --quiet --package openimds --bin imds reference
@@ -58,8 +63,9 @@ tools: ## Install the packages that tests need
 	  $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $(PACKAGES); }
 
-$(HOME)/.cargo/bin/cargo-deny:
-	cargo install --locked --quiet cargo-deny@$(DENY_VERSION)
+deny:
+	@cargo deny --version >/dev/null 2>&1 || { \
+	  echo "installing cargo-deny $(DENY_VERSION)"; cargo install --locked --quiet cargo-deny@$(DENY_VERSION); }
 
 clean: ## Remove what was built
 	cargo clean
