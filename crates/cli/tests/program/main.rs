@@ -1,0 +1,35 @@
+//! The built program, `imds`, from outside: what operators, guests and attackers see of it.
+//!
+//! Which file a test belongs in:
+//!
+//! - [`first_start`]: what a start makes and keeps, how it says that it is ready, how it ends;
+//! - [`settings`]: where settings come from, and every start that must be refused;
+//! - [`options`]: instances shown and changed while the server runs;
+//! - [`tokens`]: which tokens are accepted, across restarts, crashes and floods;
+//! - [`attackers`]: callers that mean harm, and the limits that hold them;
+//! - [`credentials`]: where role credentials come from;
+//! - [`client_commands`]: the commands that need no server of their own, or ask one;
+//! - [`operators`]: the management listener;
+//! - [`link_local`]: the addresses of EC2;
+//! - [`hop_limit`]: how far tokens travel.
+//!
+//! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`waiting`] waits for
+//! conditions, [`namespace`] makes network namespaces. Each test has a home directory and a server of its own, and every port is chosen by
+//! the system. `IMDS_TEST_KILLS` and `IMDS_TEST_ATTACK_SECONDS` make the long runs longer.
+
+#![cfg(test)]
+
+mod attackers;
+mod client_commands;
+mod credentials;
+mod exchange;
+mod first_start;
+mod hop_limit;
+mod link_local;
+mod namespace;
+mod operators;
+mod options;
+mod running;
+mod settings;
+mod tokens;
+mod waiting;

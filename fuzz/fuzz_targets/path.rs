@@ -1,0 +1,5 @@
+//! See `fuzz::path`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::path::check(data));
