@@ -213,7 +213,7 @@ fn outcomes(status: u16) -> &'static [Outcome] {
         403 => &[Outcome::Forbidden],
         404 => &[Outcome::NotFound],
         405 => &[Outcome::MethodNotAllowed],
-        500 => &[Outcome::Unavailable],
+        503 => &[Outcome::Unavailable],
         _ => &[],
     }
 }
@@ -267,7 +267,7 @@ fn expect_read(
     let is_signature = ["pkcs7", "rsa2048", "signature"].contains(&name);
     let varies = path.names.iter().any(|name| name == "security-credentials");
     match (is_signature, scene.signs()) {
-        (true, false) => Expected::Status(500, None),
+        (true, false) => Expected::Status(503, None),
         // Credentials depend on how they are asked for, and times on when the store was started.
         _ if varies || name == "info" => Expected::Status(200, None),
         _ => Expected::Status(200, Some(found)),

@@ -232,7 +232,8 @@ impl Head {
     fn is_proxied(&self) -> bool {
         self.fields.iter().any(|(name, _)| {
             let after = name.strip_prefix("x-forwarded-");
-            name == "via" || name == "forwarded" || after.is_some_and(|rest| !rest.is_empty())
+            let is_known = ["via", "forwarded", "x-forwarded"].contains(&&**name);
+            is_known || after.is_some_and(|rest| !rest.is_empty())
         })
     }
 

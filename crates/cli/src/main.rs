@@ -5,6 +5,15 @@
 //!
 //! Start reading at [`command`] for the commands, and at [`settings`] for what can be set.
 
+/// Prints a line to standard error. Where nobody takes it, a full disk or a closed pipe, it is lost:
+/// no server ends because nobody listens to what it says.
+macro_rules! say {
+    ($($text:tt)+) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)+);
+    }};
+}
+
 mod command;
 mod fault;
 mod settings;
@@ -19,7 +28,7 @@ fn main() -> ExitCode {
     match command::run(&matches) {
         Ok(code) => code,
         Err(fault) => {
-            eprintln!("imds: {fault}");
+            say!("imds: {fault}");
             ExitCode::from(fault.exit_code())
         }
     }

@@ -43,6 +43,16 @@ pub enum ListenFault {
     },
 }
 
+impl ListenFault {
+    /// Says what the system's refusal of an address means.
+    pub(crate) fn of(address: SocketAddr, refusal: &std::io::Error) -> Self {
+        match Errno::from_io_error(refusal) {
+            Some(errno) => fault(address, errno),
+            None => Self::Other { address, reason: refusal.to_string() },
+        }
+    }
+}
+
 /// Sockets that listen at one address.
 #[derive(Debug)]
 pub(crate) struct Listening {

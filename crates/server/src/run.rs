@@ -151,13 +151,8 @@ pub enum RunFault {
     #[error(transparent)]
     LinkLocal(#[from] LinkLocalFault),
     /// The management listener.
-    #[error("the management listener cannot be opened at {address}: {reason}")]
-    Manage {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        reason: String,
-    },
+    #[error("the management listener: {0}")]
+    Manage(ListenFault),
     /// The admin socket.
     #[error(transparent)]
     Socket(#[from] SocketFault),
@@ -304,10 +299,9 @@ impl Opened {
         let (admin, socket) = admin::bind(&settings.data_dir)?;
         let link_local = if settings.link_local { Some(LinkLocal::add()?) } else { None };
         let listening = listen_everywhere(settings, link_local.as_ref())?;
-        let manage = manage::bind(settings.manage).await.map_err(|fault| RunFault::Manage {
-            address: settings.manage,
-            reason: fault.to_string(),
-        })?;
+        let manage = manage::bind(settings.manage)
+            .await
+            .map_err(|fault| RunFault::Manage(ListenFault::of(settings.manage, &fault)))?;
         Ok(Self { admin, _socket: socket, _link_local: link_local, listening, manage })
     }
 

@@ -69,6 +69,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         return Err(no_token(granted.status()));
     }
     let token = granted.body_mut().read_to_string().map_err(unreachable)?;
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Fault::told(format!(
+            "the token request was answered 200, but not with a token: {endpoint} is not an IMDSv2 \
+             service"
+        )));
+    }
     let mut answer = agent
         .get(format!("{endpoint}/{}", path.trim_start_matches('/')))
         .header(wire::TOKEN_HEADER, &token)

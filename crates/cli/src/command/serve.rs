@@ -1,6 +1,8 @@
 //! `imds serve`: the main job.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -10,11 +12,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use control::start::{Configured, Described, Fresh, start};
+use control::start::{Configured, Described, Fresh, Started, start};
 use model::{OptionsChange, Role, Secret};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use server::{Bounds, Clock, Notice, Ready, ServerSettings, ServiceSettings};
-use store::{Administrator, Backend, Memory, Redb, Snapshot, Store};
+use store::{Administrator, Backend, Change, Memory, Redb, Snapshot, Store};
 
 use crate::command::state_directory;
 use crate::fault::Fault;
@@ -73,7 +75,8 @@ pub(crate) fn definition() -> Command {
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     let files_max = harden();
-    let variable = |name: &str| std::env::var(name).ok();
+    let variables = variables()?;
+    let variable = |name: &str| variables.get(name).cloned();
     let path = matches.get_one::<String>("config").cloned().or_else(|| variable("IMDS_CONFIG"));
     let file = match path {
         Some(path) => ConfigFile::read(Path::new(&path)).map_err(|fault| usage(&fault))?,
@@ -89,36 +92,67 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         )));
     }
     let data_dir = state_directory(settings.data_dir.clone())?;
-    let configured = configured(&settings, file);
+    let (configured, file) = configured(&settings, file);
+    let planned = |snapshot: &Snapshot| {
+        let now = Clock::start().now().wall;
+        start(snapshot, &configured, fresh()?, now).map_err(|refusal| {
+            Fault::usage(format!("{}{refusal}", file.place_of(&refusal).unwrap_or_default()))
+        })
+    };
     if matches.get_flag("check") {
+        // What would be planned for a first start is what can be wrong about it.
+        let empty = Store::open(Box::new(Memory::default())).map_err(|f| Fault::failed(&f))?;
+        let (_, started) = planned(&empty.snapshot())?;
+        refuse_to_serve_nobody(&settings, &started)?;
         return check(&written, &configured, &data_dir);
     }
-    serve(&settings, &configured, &data_dir, files_max)
+    make_directory(&data_dir)?;
+    let store = Arc::new(open_store(settings.store, &data_dir)?);
+    let (changes, started) = planned(&store.snapshot())?;
+    refuse_to_serve_nobody(&settings, &started)?;
+    serve(&settings, store, (changes, started), &data_dir, files_max)
+}
+
+/// Reads the variables that are ours.
+fn variables() -> Result<BTreeMap<String, String>, Fault> {
+    let named = |(name, value): (OsString, OsString)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("IMDS_"))?;
+        let refused = |_| Fault::usage(format!("${name}: the value is not UTF-8 text"));
+        Some(value.into_string().map_err(refused).map(|value| (name.clone(), value)))
+    };
+    std::env::vars_os().filter_map(named).collect()
 }
 
 fn usage(fault: &dyn std::error::Error) -> Fault {
     Fault::usage(fault.to_string())
 }
 
-fn configured(settings: &Settings, file: ConfigFile) -> Configured {
-    Configured {
-        instances: file.instances,
-        roles: file.roles,
+/// Takes the descriptions out of the file, whose lines are still needed.
+fn configured(settings: &Settings, mut file: ConfigFile) -> (Configured, ConfigFile) {
+    let configured = Configured {
+        instances: std::mem::take(&mut file.instances),
+        roles: std::mem::take(&mut file.roles),
         default_instance: settings.default_instance,
         default_options: OptionsChange {
             http_tokens: settings.http_tokens,
             ..OptionsChange::default()
         },
         listen: settings.listen.clone(),
+    };
+    (configured, file)
+}
+
+fn refuse_to_serve_nobody(settings: &Settings, started: &Started) -> Result<(), Fault> {
+    if settings.listen.is_empty() && !settings.link_local.is_on() && started.attached.is_empty() {
+        return Err(Fault::usage(
+            "`listen` names no address, and no instance has an attachment: nobody could be served",
+        ));
     }
+    Ok(())
 }
 
 /// Prints each setting with the layer that set it, and what the file describes.
 fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<(), Fault> {
-    // What would be planned for a first start is what can be wrong about it.
-    let empty = Store::open(Box::new(Memory::default())).map_err(|fault| Fault::failed(&fault))?;
-    let now = Clock::start().now().wall;
-    start(&empty.snapshot(), configured, fresh()?, now).map_err(|fault| usage(&fault))?;
     let setting = |(name, given): (&str, &Given)| {
         let value = match (given.values.as_slice(), name) {
             ([], "data_dir") => data_dir.display().to_string(),
@@ -140,15 +174,11 @@ fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<
 
 fn serve(
     settings: &Settings,
-    configured: &Configured,
+    store: Arc<Store>,
+    (changes, started): (Vec<Change>, Started),
     data_dir: &Path,
     files_max: u64,
 ) -> Result<(), Fault> {
-    make_directory(data_dir)?;
-    let store = Arc::new(open_store(settings.store, data_dir)?);
-    let now = Clock::start().now().wall;
-    let (changes, started) =
-        start(&store.snapshot(), configured, fresh()?, now).map_err(|fault| usage(&fault))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = settings.workers.map_or(cores, |workers| workers.get() as usize);
     let addresses = settings.listen.len() + started.attached.len() + 2;
@@ -197,7 +227,7 @@ fn bounded_connections(settings: &Settings, files_max: u64, sockets: usize) -> R
         )));
     }
     if room < asked {
-        eprintln!(
+        say!(
             "imds: at most {room} connections may wait, and not {asked}, because the process may \
              open {files_max} files: raise the limit (ulimit -n) for more"
         );
@@ -207,7 +237,7 @@ fn bounded_connections(settings: &Settings, files_max: u64, sockets: usize) -> R
 
 /// One line for people and scripts, and one for the service manager.
 fn announce(ready: &Ready) {
-    eprintln!("imds: ready; {ready}");
+    say!("imds: ready; {ready}");
     // Without a service manager there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
@@ -215,15 +245,15 @@ fn announce(ready: &Ready) {
 fn tell(notice: Notice) {
     match notice {
         Notice::CredentialsNotFetched { role, fault } => {
-            eprintln!("imds: the credentials of role `{role}` could not be fetched: {fault}");
+            say!("imds: the credentials of role `{role}` could not be fetched: {fault}");
         }
         Notice::IdentityKeys(fault) => {
-            eprintln!("imds: identity documents cannot be signed: {}", Fault::failed(&fault));
+            say!("imds: identity documents cannot be signed: {}", Fault::failed(&fault));
         }
         Notice::KeyNotRotated(reason) => {
-            eprintln!("imds: the token key was not rotated, the one in force stays: {reason}");
+            say!("imds: the token key was not rotated, the one in force stays: {reason}");
         }
-        Notice::TokenlessRefused(instance) => eprintln!(
+        Notice::TokenlessRefused(instance) => say!(
             "imds: {instance} asked without a session token and was answered 401, because it \
              requires one (IMDSv2). Get a token with PUT /latest/api/token, or allow IMDSv1 with: \
              imds instance options {instance} --http-tokens optional"
@@ -315,7 +345,8 @@ fn keep_administrator(data_dir: &Path, administrator: &Administrator) -> Result<
         administrator.access_key_id,
         administrator.secret_access_key.expose()
     );
-    if fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+    let is_private = fs::metadata(&path).is_ok_and(|found| found.mode() & 0o777 == 0o600);
+    if is_private && fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
         return Ok(());
     }
     let write = || -> std::io::Result<()> {

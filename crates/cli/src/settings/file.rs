@@ -2,15 +2,18 @@
 //!
 //! Every refusal names the file, the line, the key, the value, and what would be right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use control::start::Described;
-use model::{Instance, Interface, OptionsChange, Role};
+use control::start::{Described, StartRefusal};
+use model::{
+    CredentialSource, Instance, InstanceId, Interface, Line, OptionsChange, Role, RoleName, Secret,
+    StaticCredentials, Timestamp,
+};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -25,6 +28,8 @@ pub(crate) struct ConfigFile {
     pub(crate) settings: BTreeMap<&'static str, (Vec<String>, usize)>,
     pub(crate) instances: Vec<Described>,
     pub(crate) roles: Vec<Role>,
+    /// The lines in which an instance names its profile and its attachments.
+    lines: BTreeMap<InstanceId, [Option<usize>; 2]>,
 }
 
 /// Why a config file is not taken.
@@ -61,9 +66,14 @@ impl ConfigFile {
             let span = key.span();
             match key.into_inner().as_ref() {
                 "instance" => {
-                    file.instances = source.tables("instance", value, Source::instance)?;
+                    let read = |table| source.instance(table, &mut file.lines);
+                    file.instances = source.tables("instance", value, read)?;
                 }
-                "role" => file.roles = source.tables("role", value, Source::role)?,
+                "role" => {
+                    let mut names = BTreeSet::new();
+                    let read = |table| source.role(table, &mut names);
+                    file.roles = source.tables("role", value, read)?;
+                }
                 name => match REGISTER.iter().find(|setting| setting.name == name) {
                     Some(setting) => {
                         let values = source.setting(setting, &value)?;
@@ -73,8 +83,18 @@ impl ConfigFile {
                 },
             }
         }
-        source.refuse_twins(&file)?;
         Ok(file)
+    }
+
+    /// Returns where the file says what a start refuses, in the form `file:line: `.
+    pub(crate) fn place_of(&self, refusal: &StartRefusal) -> Option<String> {
+        let line = match refusal {
+            StartRefusal::NoDefaultInstance(_) => Some(self.settings.get("default_instance")?.1),
+            StartRefusal::RoleWithoutSource { instance, .. } => self.lines.get(instance)?[0],
+            StartRefusal::SharedListener { second, .. } => self.lines.get(second)?[1],
+            StartRefusal::KeysLost | StartRefusal::Twice(_) => None,
+        };
+        line.map(|line| format!("{}:{line}: ", self.path))
     }
 }
 
@@ -113,7 +133,7 @@ impl<'t> Source<'t> {
         &self,
         name: &str,
         value: Spanned<DeValue<'t>>,
-        read: impl Fn(&Self, Spanned<DeTable<'t>>) -> Result<T, FileRefusal>,
+        mut read: impl FnMut(Spanned<DeTable<'t>>) -> Result<T, FileRefusal>,
     ) -> Result<Vec<T>, FileRefusal> {
         let span = value.span();
         let not_tables = || self.wrong(format!("write `{name}` as [[{name}]] tables"), &span);
@@ -125,14 +145,22 @@ impl<'t> Source<'t> {
             let DeValue::Table(table) = value.into_inner() else {
                 return Err(not_tables());
             };
-            read(self, Spanned::new(span, table))
+            read(Spanned::new(span, table))
         };
         values.into_iter().map(table).collect()
     }
 
-    fn instance(&self, table: Spanned<DeTable<'t>>) -> Result<Described, FileRefusal> {
+    fn instance(
+        &self,
+        table: Spanned<DeTable<'t>>,
+        lines: &mut BTreeMap<InstanceId, [Option<usize>; 2]>,
+    ) -> Result<Described, FileRefusal> {
         let span = table.span();
         let mut table = table.into_inner();
+        let id_span =
+            ["id", "instance_id"].into_iter().find_map(|key| Some(table.get(key)?.span()));
+        let places = ["instance_profile", "attachments"]
+            .map(|key| table.get(key).map(|value| self.line(&value.span())));
         // Which options the file names matters, not only what they come to.
         let options = match table.remove("options") {
             Some(value) => self.deserialize::<OptionsChange>(value)?,
@@ -148,17 +176,43 @@ impl<'t> Source<'t> {
             instance.interfaces.push(Interface::derived(instance.id));
         }
         instance.check().map_err(|refusal| self.wrong(refusal.to_string(), &span))?;
+        if lines.insert(instance.id, places).is_some() {
+            return Err(self.twice(instance.id.as_str(), &id_span.unwrap_or(span)));
+        }
         Ok(Described { instance, options })
     }
 
-    fn role(&self, table: Spanned<DeTable<'t>>) -> Result<Role, FileRefusal> {
-        let (span, table) = (table.span(), table.into_inner());
-        if !table.contains_key("source") {
-            let message = "the role has no `source`: add source = \"built-in\", \"static\", \
-                           \"process\" or \"error\"";
-            return Err(self.wrong(message.to_owned(), &span));
+    fn role(
+        &self,
+        table: Spanned<DeTable<'t>>,
+        names: &mut BTreeSet<RoleName>,
+    ) -> Result<Role, FileRefusal> {
+        const SOURCES: &str = "\"built-in\", \"static\", \"process\" or \"error\"";
+        let (span, mut table) = (table.span(), table.into_inner());
+        let name_span = table.get("name").map_or(span.clone(), Spanned::span);
+        let Some(source) = table.remove("source") else {
+            return Err(
+                self.wrong(format!("the role has no `source`: add source = {SOURCES}"), &span)
+            );
+        };
+        // The rest of the table is read as what its source needs, so that a mistake has its line.
+        let rest = Spanned::new(span, DeValue::Table(table));
+        let role = match plain(&source).as_deref() {
+            Some("built-in") => Role::from(self.deserialize::<BuiltInRole>(rest)?),
+            Some("error") => Role::from(self.deserialize::<ErrorRole>(rest)?),
+            Some("process") => Role::from(self.deserialize::<ProcessRole>(rest)?),
+            Some("static") => Role::from(self.deserialize::<StaticRole>(rest)?),
+            other => {
+                let other = other.unwrap_or("this").escape_debug();
+                let message = format!("`source`: `{other}` is not a source: use {SOURCES}");
+                return Err(self.wrong(message, &source.span()));
+            }
+        };
+        if names.insert(role.name.clone()) {
+            Ok(role)
+        } else {
+            Err(self.twice(role.name.as_str(), &name_span))
         }
-        self.deserialize(Spanned::new(span, DeValue::Table(table)))
     }
 
     /// Puts the bytes of a file in place of `{ file = "…" }`.
@@ -188,19 +242,8 @@ impl<'t> Source<'t> {
         T::deserialize(ValueDeserializer::from(value)).map_err(|fault| self.toml(&fault, span))
     }
 
-    /// One id twice, with the line of the second.
-    fn refuse_twins(&self, file: &ConfigFile) -> Result<(), FileRefusal> {
-        let ids = file.instances.iter().map(|described| described.instance.id.to_string());
-        let roles = file.roles.iter().map(|role| role.name.to_string());
-        let mut seen = std::collections::BTreeSet::new();
-        for name in ids.chain(roles) {
-            if !seen.insert(name.clone()) {
-                let message = format!("`{name}` is described twice: keep one of the tables");
-                let at = self.text.rfind(&name).unwrap_or(0);
-                return Err(self.wrong(message, &(at..at)));
-            }
-        }
-        Ok(())
+    fn twice(&self, name: &str, span: &Range<usize>) -> FileRefusal {
+        self.wrong(format!("`{name}` is described twice: keep one of the tables"), span)
     }
 
     fn unknown_setting(&self, name: &str, span: &Range<usize>) -> FileRefusal {
@@ -231,6 +274,81 @@ impl<'t> Source<'t> {
     fn line(&self, span: &Range<usize>) -> usize {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
         before.split(|byte| *byte == b'\n').count()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BuiltInRole {
+    name: RoleName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ErrorRole {
+    name: RoleName,
+    code: Line,
+    message: Line,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProcessRole {
+    name: RoleName,
+    command: Program,
+}
+
+/// A program and its arguments.
+#[derive(Deserialize)]
+#[serde(try_from = "Vec<String>")]
+struct Program(Vec<String>);
+
+impl TryFrom<Vec<String>> for Program {
+    type Error = &'static str;
+
+    fn try_from(command: Vec<String>) -> Result<Self, Self::Error> {
+        match command.first() {
+            Some(program) if !program.is_empty() => Ok(Self(command)),
+            _ => Err("`command` names no program: use [\"program\", \"argument\", …]"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StaticRole {
+    name: RoleName,
+    access_key_id: Line,
+    secret_access_key: Secret<String>,
+    session_token: Secret<String>,
+    #[serde(default)]
+    expiration: Option<Timestamp>,
+}
+
+impl From<BuiltInRole> for Role {
+    fn from(role: BuiltInRole) -> Self {
+        Self { name: role.name, credentials: CredentialSource::BuiltIn }
+    }
+}
+
+impl From<ErrorRole> for Role {
+    fn from(ErrorRole { name, code, message }: ErrorRole) -> Self {
+        Self { name, credentials: CredentialSource::Error { code, message } }
+    }
+}
+
+impl From<ProcessRole> for Role {
+    fn from(ProcessRole { name, command: Program(command) }: ProcessRole) -> Self {
+        Self { name, credentials: CredentialSource::Process { command } }
+    }
+}
+
+impl From<StaticRole> for Role {
+    fn from(role: StaticRole) -> Self {
+        let StaticRole { name, access_key_id, secret_access_key, session_token, expiration } = role;
+        let fixed =
+            StaticCredentials { access_key_id, secret_access_key, session_token, expiration };
+        Self { name, credentials: CredentialSource::Static(fixed) }
     }
 }
 
