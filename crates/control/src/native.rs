@@ -18,12 +18,13 @@ pub const LINE_BYTES_MAX: usize = 256 * 1024;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
+    // Braces, or unknown keys beside `action` would be accepted without a word.
     /// What a client needs to use this server.
-    Environment,
+    Environment {},
     /// The certificates that verify identity documents.
-    IdentityCertificates,
+    IdentityCertificates {},
     /// All instances.
-    ListInstances,
+    ListInstances {},
     /// Changes some of an instance's metadata options.
     ModifyOptions {
         /// The instance.
@@ -141,13 +142,13 @@ pub fn handle(
         instance: Arc::clone(instance),
     };
     match request {
-        Request::Environment => environment(&snapshot, surroundings).map(|found| json(&found)),
-        Request::IdentityCertificates => {
+        Request::Environment {} => environment(&snapshot, surroundings).map(|found| json(&found)),
+        Request::IdentityCertificates {} => {
             let certificates = surroundings.certificates().ok_or(NativeRefusal::NotReady)?;
             let named = certificates.into_iter().map(|(name, pem)| (name, pem.into()));
             Ok(serde_json::Value::Object(named.collect()))
         }
-        Request::ListInstances => {
+        Request::ListInstances {} => {
             let mut instances: Vec<_> = snapshot.instances().map(|(i, _)| view(i)).collect();
             instances.sort_by_key(|view| view.instance.id);
             Ok(json(&instances))

@@ -252,14 +252,15 @@ fn find_end_of_head(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
     let mut line_start = 0;
     let mut has_request_line = false;
     for feed in memchr::memchr_iter(b'\n', bytes) {
+        // First, so that a head is too long whether or not its next line feed has come.
+        if feed >= HEAD_BYTES_MAX {
+            return Err(Malformed::HeadTooLong);
+        }
         let line = bytes.get(line_start..feed).unwrap_or_default();
         let Some((b'\r', line)) = line.split_last() else {
             return Err(Malformed::BareLineFeed);
         };
         line_start = feed + 1;
-        if line_start > HEAD_BYTES_MAX {
-            return Err(Malformed::HeadTooLong);
-        }
         // Blank lines before the request line are passed over, as RFC 9112, 2.2 asks.
         match (line.is_empty(), has_request_line) {
             (true, true) => return Ok(Some(line_start)),

@@ -109,7 +109,8 @@ pub struct StaticCredentials {
 #[serde(tag = "source", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CredentialSource {
     /// Made here, from a key of this server.
-    BuiltIn,
+    // Braces, or keys beside `source` would be accepted without a word.
+    BuiltIn {},
     /// None to be had: the role document says so, as EC2 does when a role cannot be assumed.
     Error {
         /// The `Code` of the document, such as `AssumeRoleUnauthorizedAccess`.

@@ -20,7 +20,7 @@
 //! INVARIANT: a connection answers one request and ends. Nothing behind that request is read as
 //! one, so no bytes that an attacker smuggles into a body or behind an error are ever answered.
 
-use metadata::{Body, HEAD_BYTES_MAX, Malformed, Method, Parsed, Refusal, Request, Signatures};
+use metadata::{Body, Malformed, Method, Parsed, Refusal, Request, Signatures};
 use model::{HopLimit, InstanceId, Observation, Outcome, RequestVersion, Timestamp};
 
 use crate::counters::Limit;
@@ -167,8 +167,8 @@ fn advance(
     let ending = match body_state(&request, rest) {
         BodyState::Read => Ending::Close,
         BodyState::Unread => Ending::Drain,
-        BodyState::Awaited if bytes.len() <= HEAD_BYTES_MAX => return Step::Read,
-        BodyState::Awaited => return refuse(Malformed::HeadTooLong, body_refused, exchange, out),
+        // A head and at most four bytes: nothing else need bound it.
+        BodyState::Awaited => return Step::Read,
         BodyState::Refused => return refuse(Malformed::ChunkedBody, body_refused, exchange, out),
     };
     match exchange.answer(&request, signed, out) {
@@ -224,8 +224,9 @@ fn body_state(request: &Request<'_>, rest: &[u8]) -> BodyState {
         Body::Absent if rest.is_empty() => BodyState::Read,
         Body::Sized(bytes) if u64::try_from(rest.len()) == Ok(bytes) => BodyState::Read,
         Body::Absent | Body::Sized(_) => BodyState::Unread,
-        // A sender that waits for `100 Continue` has sent no body, and gets its answer instead.
-        Body::Chunked if request.expects_continue() && rest.is_empty() => BodyState::Unread,
+        // A sender that waits for `100 Continue` gets its answer instead, and its body is not read:
+        // had it come a packet later, nobody would have seen it.
+        Body::Chunked if request.expects_continue() => BodyState::Unread,
         Body::Chunked if rest == EMPTY_CHUNKED_BODY => BodyState::Read,
         Body::Chunked if EMPTY_CHUNKED_BODY.starts_with(rest) => BodyState::Awaited,
         Body::Chunked if rest.starts_with(EMPTY_CHUNKED_BODY) => BodyState::Unread,

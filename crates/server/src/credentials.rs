@@ -39,7 +39,7 @@ impl HeldCredentials {
             return unavailable("the role has no source of credentials");
         };
         match &role.credentials {
-            CredentialSource::BuiltIn => RoleCredentials::BuiltIn,
+            CredentialSource::BuiltIn {} => RoleCredentials::BuiltIn,
             CredentialSource::Error { code, message } => {
                 RoleCredentials::Unavailable { code: code.clone(), message: message.clone() }
             }

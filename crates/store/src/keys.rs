@@ -55,10 +55,11 @@ impl TokenKeyRing {
         let older: Vec<_> = self
             .keys()
             .zip(replaced_at)
-            .filter(|(_, replaced)| {
+            .filter(|(key, replaced)| {
                 // Ten minutes more, for clocks of nodes that do not agree.
                 let forgotten = replaced.plus_seconds(i64::from(TokenTtl::MAX.as_seconds()) + 600);
-                forgotten > now
+                // INVARIANT: also of a ring whose ids do not follow each other.
+                forgotten > now && key.key.id() != id
             })
             .map(|(key, _)| key.clone())
             .collect();

@@ -3,7 +3,7 @@
 //! ```text
 //! key    kind/name                     such as instance/i-1234567890abcdef0
 //! value  digest (8 bytes)              of key and text, so that damage is noticed
-//!        {"v":1, …}                    JSON
+//!        {"v":"1", …}                  JSON
 //! ```
 
 use std::sync::Arc;
@@ -38,6 +38,9 @@ pub enum RecordFault {
     /// Key material of the wrong size.
     #[error("it does not hold a key")]
     Key,
+    /// Under another key than what it holds is written under.
+    #[error("it holds something else than its key says: restore the state from a backup")]
+    Misplaced,
     /// A key of no kind that is known.
     #[error("its kind is unknown; a newer version of this program may have written it")]
     UnknownKind,
@@ -97,13 +100,27 @@ struct AdministratorRecord {
     secret_access_key: Secret<String>,
 }
 
+/// Returns the key of the record that a change writes or deletes.
+fn key_of(change: &Change) -> String {
+    match change {
+        Change::DeleteInstance(id) => format!("instance/{id}"),
+        Change::DeleteRole(name) => format!("role/{name}"),
+        Change::PutAdministrator(_) => "administrator".to_owned(),
+        Change::PutIdentityKeys(_) => "identity-keys".to_owned(),
+        Change::PutInstance(instance, _) => format!("instance/{}", instance.id),
+        Change::PutIssuerKey(_) => "issuer-key".to_owned(),
+        Change::PutRole(role, _) => format!("role/{}", role.name),
+        Change::PutTokenKeys(_) => "token-keys".to_owned(),
+    }
+}
+
 /// Writes a change down.
 pub(crate) fn encode(change: &Change) -> Write {
+    let name = key_of(change);
     match change {
-        Change::DeleteInstance(id) => Write { key: format!("instance/{id}"), value: None },
-        Change::DeleteRole(name) => Write { key: format!("role/{name}"), value: None },
+        Change::DeleteInstance(_) | Change::DeleteRole(_) => Write { key: name, value: None },
         Change::PutAdministrator(administrator) => put(
-            "administrator".to_owned(),
+            name,
             &AdministratorRecord {
                 v: V1::One,
                 account_id: administrator.account_id,
@@ -112,20 +129,18 @@ pub(crate) fn encode(change: &Change) -> Write {
             },
         ),
         Change::PutIdentityKeys(IdentityKeyRecord(secret)) => {
-            put("identity-keys".to_owned(), &SecretRecord { v: V1::One, secret: secret.clone() })
+            put(name, &SecretRecord { v: V1::One, secret: secret.clone() })
         }
         Change::PutInstance(instance, origin) => put(
-            format!("instance/{}", instance.id),
+            name,
             &InstanceRecord { v: V1::One, origin: *origin, instance: Arc::clone(instance) },
         ),
-        Change::PutIssuerKey(key) => put(
-            "issuer-key".to_owned(),
-            &SecretRecord { v: V1::One, secret: encode_key(key.secret()) },
-        ),
-        Change::PutRole(role, origin) => put(
-            format!("role/{}", role.name),
-            &RoleRecord { v: V1::One, origin: *origin, role: Arc::clone(role) },
-        ),
+        Change::PutIssuerKey(key) => {
+            put(name, &SecretRecord { v: V1::One, secret: encode_key(key.secret()) })
+        }
+        Change::PutRole(role, origin) => {
+            put(name, &RoleRecord { v: V1::One, origin: *origin, role: Arc::clone(role) })
+        }
         Change::PutTokenKeys(ring) => {
             let keys = ring
                 .keys()
@@ -135,13 +150,18 @@ pub(crate) fn encode(change: &Change) -> Write {
                     secret: encode_key(key.secret()),
                 })
                 .collect();
-            put("token-keys".to_owned(), &TokenKeysRecord { v: V1::One, keys })
+            put(name, &TokenKeysRecord { v: V1::One, keys })
         }
     }
 }
 
 /// Reads a record back as the change that wrote it.
 pub(crate) fn decode(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
+    let change = read(key, value)?;
+    if key_of(&change) == key { Ok(change) } else { Err(RecordFault::Misplaced) }
+}
+
+fn read(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
     let (digest, text) = value.split_first_chunk().ok_or(RecordFault::Damaged)?;
     if *digest != digest_of(key, text) {
         return Err(RecordFault::Damaged);

@@ -16,7 +16,7 @@ pub(crate) fn definition() -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
-    let answer = ask(matches, &Request::Environment)?;
+    let answer = ask(matches, &Request::Environment {})?;
     if matches.get_flag("json") {
         return print_out(&format!("{answer}\n"));
     }

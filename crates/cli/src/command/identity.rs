@@ -29,7 +29,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     let Some(("certificates", matches)) = matches.subcommand() else {
         return Err(Fault::usage("no such command: `imds identity --help` lists them"));
     };
-    let answer = ask(matches, &Request::IdentityCertificates)?;
+    let answer = ask(matches, &Request::IdentityCertificates {})?;
     if matches.get_flag("json") {
         return print_out(&format!("{answer}\n"));
     }

@@ -58,7 +58,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
 }
 
 fn list(matches: &ArgMatches) -> Result<(), Fault> {
-    let answer = ask(matches, &Request::ListInstances)?;
+    let answer = ask(matches, &Request::ListInstances {})?;
     let views: Vec<InstanceView> = understood(answer.clone())?;
     if matches.get_flag("json") {
         let lines = answer.as_array().into_iter().flatten().map(|view| format!("{view}\n"));

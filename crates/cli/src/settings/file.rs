@@ -327,7 +327,7 @@ struct StaticRole {
 
 impl From<BuiltInRole> for Role {
     fn from(role: BuiltInRole) -> Self {
-        Self { name: role.name, credentials: CredentialSource::BuiltIn }
+        Self { name: role.name, credentials: CredentialSource::BuiltIn {} }
     }
 }
 
