@@ -42,8 +42,8 @@ impl<T: Zeroize + AsRef<[u8]>> PartialEq for Secret<T> {
 
 impl<T: Zeroize + AsRef<[u8]>> Eq for Secret<T> {}
 
-/// Secrets are written in the clear: into the store and its backups, which only their owner can
-/// read, and nowhere else.
+/// Secrets are written in the clear: into the store and its backups, and over the admin socket,
+/// which only their owner can read, and nowhere else.
 impl serde::Serialize for Secret<String> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
