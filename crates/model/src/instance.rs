@@ -1,14 +1,15 @@
 //! The instance: everything that its metadata is drawn from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::serial::spelled;
 use crate::{
     AccountId, AmiId, Attachment, Events, InstanceId, InstanceProfile, Interface, KernelId, Line,
-    MetadataOptions, RamdiskId, Region, ReservationId, Switch, TagKey, Timestamp, UserData,
+    MacAddress, MetadataOptions, RamdiskId, Region, ReservationId, Switch, TagKey, Timestamp,
+    UserData,
 };
 
 spelled! {
@@ -230,6 +231,17 @@ pub struct Instance {
 /// Fields of an instance that do not go together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InstanceRefusal {
+    /// One attachment twice.
+    #[error("{instance} has the attachment {attachment} twice: keep one")]
+    TwinAttachments {
+        /// The instance.
+        instance: InstanceId,
+        /// The attachment.
+        attachment: Attachment,
+    },
+    /// More than [`Instance::ATTACHMENTS_MAX`] attachments.
+    #[error("{0} has more than {max} attachments", max = Instance::ATTACHMENTS_MAX)]
+    TooManyAttachments(InstanceId),
     /// No interface.
     #[error("{0} has no network interface")]
     NoInterface(InstanceId),
@@ -283,6 +295,9 @@ pub enum InstanceRefusal {
 }
 
 impl Instance {
+    /// LIMIT: an instance has a few interfaces with a few addresses each; more is a mistake.
+    pub const ATTACHMENTS_MAX: usize = 64;
+
     /// LIMIT: tags of one resource in the EC2 API.
     pub const TAGS_MAX: usize = 50;
 
@@ -295,6 +310,7 @@ impl Instance {
     ///
     /// The first [`InstanceRefusal`] that applies.
     pub fn check(&self) -> Result<(), InstanceRefusal> {
+        self.check_attachments()?;
         self.check_interfaces()?;
         if self.tags.len() > Self::TAGS_MAX {
             return Err(InstanceRefusal::TooManyTags(self.id));
@@ -321,6 +337,37 @@ impl Instance {
             }),
             None => Ok(()),
         }
+    }
+
+    fn check_attachments(&self) -> Result<(), InstanceRefusal> {
+        if self.attachments.len() > Self::ATTACHMENTS_MAX {
+            return Err(InstanceRefusal::TooManyAttachments(self.id));
+        }
+        let mut claims = BTreeSet::new();
+        let exclusive = self.attachments.iter().filter(|attachment| attachment.is_exclusive());
+        match exclusive.map(Attachment::claim).find(|claim| !claims.insert(claim.clone())) {
+            Some(attachment) => {
+                Err(InstanceRefusal::TwinAttachments { instance: self.id, attachment })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether the instance has this MAC on an interface with this address: what comes from
+    /// elsewhere is not its own. An address on the link alone is made from the MAC.
+    pub fn sends_from(&self, mac: MacAddress, address: IpAddr) -> bool {
+        let of_mac = self.interfaces.iter().filter(|interface| interface.mac == mac);
+        of_mac.into_iter().any(|interface| match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                interface.ipv4.iter().any(|own| own.private == v4)
+                    || interface.ipv4_prefixes.iter().any(|delegated| delegated.contains(&v4))
+            }
+            IpAddr::V6(v6) => {
+                interface.ipv6.contains(&v6)
+                    || interface.ipv6_prefixes.iter().any(|delegated| delegated.contains(&v6))
+                    || v6 == mac.link_local()
+            }
+        })
     }
 
     fn check_interfaces(&self) -> Result<(), InstanceRefusal> {

@@ -24,6 +24,14 @@ impl MacAddress {
     pub const fn as_bytes(self) -> [u8; 6] {
         self.0
     }
+
+    /// Returns the link-local IPv6 address that is made from this one (RFC 4291, appendix A).
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        let pair = u16::from_be_bytes;
+        let (first, last) = (pair([a ^ 2, b]), pair([e, f]));
+        Ipv6Addr::new(0xfe80, 0, 0, 0, first, pair([c, 0xff]), pair([0xfe, d]), last)
+    }
 }
 
 impl FromStr for MacAddress {
@@ -223,6 +231,12 @@ mod tests {
         {
             assert!(bad.parse::<MacAddress>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn link_local_addresses_are_made_from_the_mac() {
+        let mac: MacAddress = "02:29:96:8f:6a:2d".parse().unwrap();
+        assert_eq!(mac.link_local().to_string(), "fe80::29:96ff:fe8f:6a2d");
     }
 
     #[test]

@@ -39,7 +39,7 @@ mod time;
 mod token;
 mod user_data;
 
-pub use attachment::Attachment;
+pub use attachment::{Attachment, InterfaceName, NetnsName};
 pub use event::{
     Events, LifecycleState, MaintenanceCode, MaintenanceEvent, MaintenanceState, SpotAction,
     SpotInterruption,

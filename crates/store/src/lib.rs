@@ -44,7 +44,7 @@ pub use metadata::IssuerKey;
 pub use keys::{Administrator, IdentityKeyRecord, RingKey, TokenKeyRing};
 pub use memory::Memory;
 pub use redb::Redb;
-pub use snapshot::{Origin, Snapshot};
+pub use snapshot::{AttachmentTaken, Origin, Snapshot};
 
 /// The store: the snapshot in force, and the way to change it.
 pub struct Store {
@@ -82,6 +82,9 @@ pub enum OpenFault {
     /// The backend could not be read.
     #[error("the state cannot be read")]
     Backend(#[source] BackendFault),
+    /// Two records claim one attachment, which no change of ours leaves behind.
+    #[error("the state holds two instances with one attachment: restore it from a backup")]
+    Attachment(#[from] AttachmentTaken),
     /// A record is damaged, or written by a newer version.
     #[error("the record `{key}` of the state cannot be used")]
     Record {
@@ -96,6 +99,9 @@ pub enum OpenFault {
 /// Why a transaction did not happen. Nothing of it did.
 #[derive(Debug, thiserror::Error)]
 pub enum TransactFault<E: std::error::Error + 'static> {
+    /// The plan gives two instances one attachment.
+    #[error(transparent)]
+    Attachment(AttachmentTaken),
     /// The state could not be written.
     #[error("the change could not be stored")]
     Backend(#[source] BackendFault),
@@ -118,7 +124,7 @@ impl Store {
         let contents = backend.load().map_err(OpenFault::Backend)?;
         let mut snapshot = Snapshot::empty(contents.generation);
         for change in decode_all(&contents.records)? {
-            snapshot.apply(change);
+            snapshot.apply(change)?;
         }
         let (generation, _) = watch::channel(snapshot.generation());
         Ok(Self {
@@ -163,13 +169,13 @@ impl Store {
         }
         let mut after = before.successor();
         let mut writes = Vec::with_capacity(changes.len());
-        for change in changes {
-            if let Change::PutInstance(instance, _) = &change {
+        for change in &changes {
+            if let Change::PutInstance(instance, _) = change {
                 instance.check().map_err(TransactFault::Instance)?;
             }
-            writes.push(record::encode(&change));
-            after.apply(change);
+            writes.push(record::encode(change));
         }
+        after.apply_all(changes).map_err(TransactFault::Attachment)?;
         self.backend
             .commit(before.generation(), after.generation(), &writes)
             .map_err(TransactFault::Backend)?;

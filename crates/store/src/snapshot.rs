@@ -1,10 +1,11 @@
 //! Everything that both planes read, of one generation.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use metadata::{IssuerKey, TokenKeys};
-use model::{Generation, Instance, InstanceId, Role, RoleName};
-use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
+use model::{Attachment, Generation, Instance, InstanceId, MacAddress, Role, RoleName};
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::Change;
 use crate::keys::{Administrator, IdentityKeyRecord, TokenKeyRing};
@@ -19,11 +20,29 @@ pub enum Origin {
     Config,
 }
 
+/// Two instances with one attachment: who asks could not be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{claimant} cannot have the attachment {attachment}: {holder} has it")]
+pub struct AttachmentTaken {
+    /// What both claim.
+    pub attachment: Attachment,
+    /// Who has it.
+    pub holder: InstanceId,
+    /// Who wants it too.
+    pub claimant: InstanceId,
+}
+
 /// Everything that both planes read, of one generation. It never changes.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     generation: Generation,
     instances: HashTrieMapSync<InstanceId, (Arc<Instance>, Origin)>,
+    /// Whose each source address is, and the MAC that it must come from.
+    sources: HashTrieMapSync<IpAddr, (InstanceId, Option<MacAddress>)>,
+    /// All other attachments, which need sockets of their own: those that only one can have, and
+    /// listeners whose port the kernel chooses.
+    entrances: RedBlackTreeMapSync<Attachment, InstanceId>,
+    any_ports: RedBlackTreeSetSync<(Attachment, InstanceId)>,
     roles: RedBlackTreeMapSync<RoleName, (Arc<Role>, Origin)>,
     token_keys: Option<(Arc<TokenKeys>, Arc<TokenKeyRing>)>,
     issuer_key: Option<IssuerKey>,
@@ -36,6 +55,9 @@ impl Snapshot {
         Self {
             generation,
             instances: HashTrieMapSync::new_sync(),
+            sources: HashTrieMapSync::new_sync(),
+            entrances: RedBlackTreeMapSync::new_sync(),
+            any_ports: RedBlackTreeSetSync::new_sync(),
             roles: RedBlackTreeMapSync::new_sync(),
             token_keys: None,
             issuer_key: None,
@@ -49,7 +71,20 @@ impl Snapshot {
         Self { generation: self.generation.next(), ..self.clone() }
     }
 
-    pub(crate) fn apply(&mut self, change: Change) {
+    /// Makes all changes. What an instance no longer has is free for another one of them, in
+    /// whichever order they come.
+    pub(crate) fn apply_all(&mut self, changes: Vec<Change>) -> Result<(), AttachmentTaken> {
+        for change in &changes {
+            match change {
+                Change::DeleteInstance(id) => self.release(*id),
+                Change::PutInstance(instance, _) => self.release(instance.id),
+                _ => {}
+            }
+        }
+        changes.into_iter().try_for_each(|change| self.apply(change))
+    }
+
+    pub(crate) fn apply(&mut self, change: Change) -> Result<(), AttachmentTaken> {
         match change {
             Change::DeleteInstance(id) => {
                 self.instances.remove_mut(&id);
@@ -60,6 +95,7 @@ impl Snapshot {
             Change::PutAdministrator(administrator) => self.administrator = Some(administrator),
             Change::PutIdentityKeys(keys) => self.identity_keys = Some(keys),
             Change::PutInstance(instance, origin) => {
+                self.claim(&instance)?;
                 self.instances.insert_mut(instance.id, (instance, origin));
             }
             Change::PutIssuerKey(key) => self.issuer_key = Some(key),
@@ -70,6 +106,64 @@ impl Snapshot {
                 self.token_keys = Some((Arc::new(ring.token_keys()), ring));
             }
         }
+        Ok(())
+    }
+
+    fn release(&mut self, id: InstanceId) {
+        let Some((instance, _)) = self.instances.get(&id) else {
+            return;
+        };
+        for attachment in instance.attachments.iter().map(Attachment::claim) {
+            match attachment {
+                Attachment::Source { address, .. } => _ = self.sources.remove_mut(&address),
+                entrance if entrance.is_exclusive() => _ = self.entrances.remove_mut(&entrance),
+                entrance => _ = self.any_ports.remove_mut(&(entrance, id)),
+            }
+        }
+    }
+
+    fn claim(&mut self, instance: &Instance) -> Result<(), AttachmentTaken> {
+        let id = instance.id;
+        for attachment in &instance.attachments {
+            if let Some(holder) = self.holder(attachment).filter(|holder| *holder != id) {
+                let attachment = attachment.claim();
+                return Err(AttachmentTaken { attachment, holder, claimant: id });
+            }
+            match attachment {
+                Attachment::Source { address, mac } => {
+                    self.sources.insert_mut(address.to_canonical(), (id, *mac));
+                }
+                entrance if entrance.is_exclusive() => {
+                    self.entrances.insert_mut(entrance.clone(), id);
+                }
+                entrance => self.any_ports.insert_mut((entrance.clone(), id)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns who has an attachment that only one instance can have.
+    pub fn holder(&self, attachment: &Attachment) -> Option<InstanceId> {
+        match attachment {
+            Attachment::Source { address, .. } => self.source(*address).map(|(id, _)| id),
+            entrance => self.entrances.get(entrance).copied(),
+        }
+    }
+
+    /// Finds whose a source address is, and the MAC that it must come from.
+    pub fn source(&self, address: IpAddr) -> Option<(InstanceId, Option<MacAddress>)> {
+        self.sources.get(&address).copied()
+    }
+
+    /// Returns how many source addresses are attached.
+    pub fn source_count(&self) -> usize {
+        self.sources.size()
+    }
+
+    /// Returns the attachments that need sockets of their own, and whose each is.
+    pub fn entrances(&self) -> impl Iterator<Item = (&Attachment, InstanceId)> {
+        let any_ports = self.any_ports.iter().map(|(attachment, id)| (attachment, *id));
+        self.entrances.iter().map(|(attachment, id)| (attachment, *id)).chain(any_ports)
     }
 
     /// Returns the generation.

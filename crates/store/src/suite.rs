@@ -76,6 +76,36 @@ fn racing_writers_lose_nothing() {
     });
 }
 
+#[test]
+fn an_attachment_has_one_holder() {
+    each(|store| {
+        let attached = |number, attachments: &[&str]| {
+            let mut instance = Instance::described(InstanceId::from_number(number));
+            instance.attachments = attachments.iter().map(|text| text.parse().unwrap()).collect();
+            put(instance)
+        };
+        let make = |changes| store.transact(|_| -> Made { Ok((changes, ())) });
+        let (one, two) = (InstanceId::from_number(1), InstanceId::from_number(2));
+        make(vec![attached(1, &["source=10.0.0.5", "netns=blue", "listener=127.0.0.1:0"])])
+            .unwrap();
+        make(vec![attached(2, &["listener=127.0.0.1:0"])]).unwrap();
+        for taken in ["source=10.0.0.5,mac=02:00:00:00:00:01", "netns=blue"] {
+            let fault = make(vec![attached(2, &[taken])]).unwrap_err().to_string();
+            assert!(fault.contains(one.as_str()) && fault.contains(two.as_str()), "{fault}");
+        }
+        let snapshot = store.snapshot();
+        assert_eq!(snapshot.source("10.0.0.5".parse().unwrap()), Some((one, None)));
+        assert_eq!(snapshot.entrances().count(), 3);
+        // Changing hands in one transaction, whichever comes first.
+        make(vec![attached(2, &["netns=blue"]), attached(1, &["source=10.0.0.6"])]).unwrap();
+        assert_eq!(store.current().holder(&"netns=blue".parse().unwrap()), Some(two));
+        assert_eq!(store.current().source("10.0.0.5".parse().unwrap()), None);
+        make(vec![Change::DeleteInstance(one), Change::DeleteInstance(two)]).unwrap();
+        assert_eq!(store.current().source_count(), 0);
+        assert_eq!(store.current().entrances().count(), 0);
+    });
+}
+
 /// Everything that can be stored, once.
 fn everything() -> Vec<Change> {
     let ring = TokenKeyRing::new([1; 32], NOW).rotated([2; 32], NOW.plus_seconds(60));

@@ -100,3 +100,29 @@ fn fields_that_do_not_go_together_are_refused() {
         .push(BlockDevice { name: "../x".parse().unwrap(), device: "sdb".parse().unwrap() });
     assert!(matches!(disks.check(), Err(InstanceRefusal::BlockDevice { .. })));
 }
+
+#[test]
+fn what_an_instance_sends_has_its_mac_and_its_address() {
+    let instance = Instance::default_instance();
+    let mac = instance.interfaces[0].mac;
+    let address = |text: &str| text.parse().unwrap();
+    assert!(instance.sends_from(mac, address("10.0.1.10")));
+    assert!(instance.sends_from(mac, address("::ffff:10.0.1.10")));
+    assert!(instance.sends_from(mac, address("fe80::29:96ff:fe8f:6a2d")));
+    assert!(!instance.sends_from(mac, address("10.0.1.11")));
+    assert!(!instance.sends_from(mac, address("fe80::1")));
+    assert!(!instance.sends_from(MacAddress::from_bytes([2; 6]), address("10.0.1.10")));
+}
+
+#[test]
+fn one_attachment_is_enough() {
+    let mut instance = Instance::default_instance();
+    let attachment = |text: &str| text.parse::<Attachment>().unwrap();
+    instance.attachments = vec![attachment("listener=127.0.0.1:0"); 2];
+    assert_eq!(instance.check(), Ok(()), "the kernel chooses two ports");
+    let source = attachment("source=10.0.0.5");
+    instance.attachments =
+        vec![source.clone(), attachment("source=10.0.0.5,mac=02:00:00:00:00:01")];
+    let refusal = InstanceRefusal::TwinAttachments { instance: instance.id, attachment: source };
+    assert_eq!(instance.check(), Err(refusal));
+}
