@@ -1,11 +1,12 @@
 //! The service in process: the connection state machine of `server`, without sockets and with a
 //! clock that obeys.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use control::native::{self, Surroundings};
+use control::native::{self, NoServer};
 use control::start::{Configured, Described, Fresh, start};
 use getrandom::SysRng;
 use metadata::NONCE_BYTES;
@@ -121,16 +122,15 @@ impl Machine {
         nonce: u64,
         pieces: impl Iterator<Item = &'b [u8]>,
     ) -> Received {
-        let peer = Peer {
-            instance: match sent.to {
-                Whom::Instance => self.instance,
-                Whom::Other => self.other,
-            },
-            family: match sent.over {
-                Family::V4 => server::Family::V4,
-                Family::V6 => server::Family::V6,
-            },
+        let instance = match sent.to {
+            Whom::Instance => self.instance,
+            Whom::Other => self.other,
         };
+        let address = match sent.over {
+            Family::V4 => IpAddr::from(Ipv4Addr::LOCALHOST),
+            Family::V6 => IpAddr::from(Ipv6Addr::LOCALHOST),
+        };
+        let peer = Peer::of_instance(instance, address);
         let mut bytes = Vec::new();
         let mut desk = Desk::new(move || {
             let mut bytes = [0; NONCE_BYTES];
@@ -185,7 +185,7 @@ impl Target for Machine {
 
     fn change(&mut self, instance: &Instance) -> Result<(), String> {
         let request = native::Request::PutInstance { instance: Box::new(instance.clone()) };
-        native::handle(request, &self.store, &Nowhere, self.now)
+        native::handle(request, &self.store, &NoServer, self.now)
             .map(drop)
             .map_err(|refusal| refusal.to_string())
     }
@@ -193,26 +193,5 @@ impl Target for Machine {
     fn certificates(&self) -> Result<Vec<(String, String)>, String> {
         let named = self.keys.certificates();
         Ok(named.map(|(name, pem)| (name.to_owned(), pem.to_owned())).into())
-    }
-}
-
-/// A server that cannot be reached.
-struct Nowhere;
-
-impl Surroundings for Nowhere {
-    fn endpoints(&self, _instance: InstanceId) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn default_instance(&self) -> InstanceId {
-        Instance::default_id()
-    }
-
-    fn management_endpoint(&self) -> String {
-        String::new()
-    }
-
-    fn certificates(&self) -> Option<Vec<(String, String)>> {
-        None
     }
 }

@@ -89,7 +89,7 @@ fn pieces<'s>(sent: &'s [u8], lengths: &[u8]) -> Vec<&'s [u8]> {
 
 fn play<'s>(scene: Scene, pieces: impl IntoIterator<Item = &'s [u8]>) -> Played {
     let snapshot = world().store.snapshot();
-    let peer = Peer { instance: scene.instance(), family: scene.family() };
+    let peer = Peer::of_instance(scene.instance(), scene.address());
     let mut count = 0;
     let mut desk = Desk::new(move || {
         count += 1;

@@ -4,11 +4,17 @@
 //! may do everything; the file mode and the peer's user id decide who can.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use model::{Instance, InstanceId, OptionsChange, Region, Secret, Switch, Timestamp};
+use model::{
+    Attachment, Generation, HopLimit, Instance, InstanceId, OptionsChange, Region, Secret, Switch,
+    Timestamp, UndeliveredReason,
+};
 use serde::{Deserialize, Serialize};
-use store::{Change, Origin, Snapshot, Store, TransactFault};
+use store::{AttachmentTaken, Change, Snapshot, Store, TransactFault};
+
+use crate::instances::{self, Driver, Launch, find};
 
 /// LIMIT: the longest request line. An instance with 16 KiB of user data and 50 long tags stays
 /// well below.
@@ -18,11 +24,32 @@ pub const LINE_BYTES_MAX: usize = 256 * 1024;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
+    /// Gives an instance one more attachment.
+    Attach {
+        /// The instance.
+        instance_id: InstanceId,
+        /// The attachment.
+        attachment: Attachment,
+        /// Whether it may be of something that is not there yet.
+        #[serde(default)]
+        later: bool,
+    },
+    /// Takes an attachment from an instance.
+    Detach {
+        /// The instance.
+        instance_id: InstanceId,
+        /// The attachment.
+        attachment: Attachment,
+    },
     // Braces, or unknown keys beside `action` would be accepted without a word.
+    /// How instances are attached, and what went wrong.
+    Diagnose {},
     /// What a client needs to use this server.
     Environment {},
     /// The certificates that verify identity documents.
     IdentityCertificates {},
+    /// Launches an instance.
+    LaunchInstance(Box<Launch>),
     /// All instances.
     ListInstances {},
     /// Changes some of an instance's metadata options.
@@ -42,6 +69,11 @@ pub enum Request {
         /// The instance.
         instance_id: InstanceId,
     },
+    /// Ends an instance, and its machine if the server made it.
+    TerminateInstance {
+        /// The instance.
+        instance_id: InstanceId,
+    },
 }
 
 /// What comes back.
@@ -57,14 +89,64 @@ pub enum Answer {
     Result(serde_json::Value),
 }
 
-/// An instance, with the addresses that serve it.
+/// An instance, with how it is served.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InstanceView {
     /// URLs of the service, as this instance reaches it.
     pub endpoints: Vec<String>,
+    /// Its attachments, and whether they serve.
+    pub attached: Vec<AttachmentView>,
     /// The instance.
     #[serde(flatten)]
     pub instance: Arc<Instance>,
+}
+
+/// An attachment, and whether it serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentView {
+    /// The attachment, as text.
+    pub attachment: String,
+    /// What it waits for, and what can be done; none while it serves.
+    pub waiting: Option<String>,
+    /// Whether a hop limit can hold: whether whoever is behind the instance is reached only by
+    /// packets that the instance forwards.
+    pub limits_hops: bool,
+}
+
+/// How instances are attached, and what went wrong.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// The default instance.
+    pub default_instance: InstanceId,
+    /// The addresses that serve it.
+    pub listen: Vec<SocketAddr>,
+    /// The addresses that all instances share.
+    pub shared_listen: Vec<SocketAddr>,
+    /// How many source addresses are attached.
+    pub sources: usize,
+    /// All other attachments, and whose each is.
+    pub attached: Vec<(InstanceId, AttachmentView)>,
+    /// The last tokens that did not arrive, one for each instance and source.
+    pub undelivered: Vec<UndeliveredView>,
+}
+
+/// Tokens of an instance that did not arrive at a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndeliveredView {
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// Who asked.
+    pub source: IpAddr,
+    /// How the last one was lost.
+    pub reason: UndeliveredReason,
+    /// How many hops away the source is, if its packets tell.
+    pub hops: Option<u8>,
+    /// The hop limit that the last one was sent with.
+    pub hop_limit: HopLimit,
+    /// How many were lost.
+    pub count: u64,
+    /// When the last one was.
+    pub last: Timestamp,
 }
 
 /// What a client needs to use this server.
@@ -85,12 +167,28 @@ pub struct Environment {
 /// Why a request is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum NativeRefusal {
-    /// Attachments are had at a start.
+    /// Another instance has the attachment.
     #[error(
-        "the attachments of {0} cannot change while the server runs: change them in its [[instance]] \
-         table, and start the server anew"
+        "{0}. Detach it there first: imds instance detach {holder} {attachment}",
+        holder = .0.holder,
+        attachment = .0.attachment
     )]
-    AttachmentsFixed(InstanceId),
+    AttachmentTaken(AttachmentTaken),
+    /// What it would be attached to is not there, or may not be used.
+    #[error("{0}")]
+    CannotAttach(String),
+    /// The instance that the `--listen` addresses serve.
+    #[error("{0} is the default instance of this server: it ends with the server")]
+    DefaultInstance(InstanceId),
+    /// The config file has the say.
+    #[error("{0} is described in the config file: change it there, and start the server anew")]
+    Described(InstanceId),
+    /// The machine of an instance could not be made or removed.
+    #[error("the machine of {0}: {1}")]
+    Host(InstanceId, String),
+    /// The id is in use.
+    #[error("there is an instance `{0}` already: choose another id, or none")]
+    InstanceExists(InstanceId),
     /// No such instance.
     #[error("there is no instance `{0}`: `imds instance list` shows those there are")]
     InstanceUnknown(InstanceId),
@@ -99,6 +197,9 @@ pub enum NativeRefusal {
         "no address of the server serves {0}: it takes no IPv6, and --listen names no IPv4 address"
     )]
     NoEndpoint(InstanceId),
+    /// No such attachment.
+    #[error("{0} has no attachment {1}: `imds instance show {0}` shows those it has")]
+    NotAttached(InstanceId, Attachment),
     /// Not finished starting.
     #[error("the server is still starting: try again")]
     NotReady,
@@ -110,10 +211,47 @@ pub enum NativeRefusal {
     Unstored(String),
 }
 
-/// What the server knows besides the store.
+/// What the server knows and does besides the store.
 pub trait Surroundings {
     /// URLs at which an instance reaches the service.
-    fn endpoints(&self, instance: InstanceId) -> Vec<String>;
+    fn endpoints(&self, instance: &Instance) -> Vec<String>;
+
+    /// The attachments of an instance, and whether they serve.
+    fn attached(&self, instance: &Instance) -> Vec<AttachmentView>;
+
+    /// How instances are attached, and what went wrong.
+    fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis;
+
+    /// Sees whether an attachment would serve. What comes back says what is missing, and the cure.
+    ///
+    /// # Errors
+    ///
+    /// In words, if it would not.
+    fn try_attachment(&self, attachment: &Attachment) -> Result<(), String>;
+
+    /// Waits until the data plane serves what the store holds at `generation`.
+    fn settle(&self, generation: Generation);
+
+    /// An id that no instance has had.
+    ///
+    /// # Errors
+    ///
+    /// In words, if the system gives no random bytes.
+    fn fresh_instance_id(&self) -> Result<InstanceId, String>;
+
+    /// Makes an instance's machine, and says how it is attached.
+    ///
+    /// # Errors
+    ///
+    /// In words; then nothing is left of it.
+    fn make_host(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String>;
+
+    /// Removes an instance's machine, if the server made one.
+    ///
+    /// # Errors
+    ///
+    /// In words. The next start tries again.
+    fn remove_host(&self, instance: InstanceId) -> Result<(), String>;
 
     /// The instance that the `--listen` addresses serve.
     fn default_instance(&self) -> InstanceId;
@@ -125,7 +263,64 @@ pub trait Surroundings {
     fn certificates(&self) -> Option<Vec<(String, String)>>;
 }
 
-/// Does what is asked.
+/// A store that no server serves: what is planned is kept, and nobody is attached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoServer;
+
+const NO_SERVER: &str = "no server runs: start one with `imds serve`";
+
+impl Surroundings for NoServer {
+    fn endpoints(&self, _: &Instance) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn attached(&self, _: &Instance) -> Vec<AttachmentView> {
+        Vec::new()
+    }
+
+    fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis {
+        Diagnosis {
+            default_instance: self.default_instance(),
+            listen: Vec::new(),
+            shared_listen: Vec::new(),
+            sources: snapshot.source_count(),
+            attached: Vec::new(),
+            undelivered: Vec::new(),
+        }
+    }
+
+    fn try_attachment(&self, _: &Attachment) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn settle(&self, _: Generation) {}
+
+    fn fresh_instance_id(&self) -> Result<InstanceId, String> {
+        Err(NO_SERVER.to_owned())
+    }
+
+    fn make_host(&self, _: &Instance, _: Driver) -> Result<Attachment, String> {
+        Err(NO_SERVER.to_owned())
+    }
+
+    fn remove_host(&self, _: InstanceId) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn default_instance(&self) -> InstanceId {
+        Instance::default_id()
+    }
+
+    fn management_endpoint(&self) -> String {
+        String::new()
+    }
+
+    fn certificates(&self) -> Option<Vec<(String, String)>> {
+        None
+    }
+}
+
+/// Does what is asked. When this returns, it is durable, and the data plane serves it.
 ///
 /// # Errors
 ///
@@ -136,40 +331,119 @@ pub fn handle(
     surroundings: &impl Surroundings,
     now: Timestamp,
 ) -> Result<serde_json::Value, NativeRefusal> {
+    let desk = Desk { store, surroundings, now };
     let snapshot = store.snapshot();
-    let view = |instance: &Arc<Instance>| InstanceView {
-        endpoints: surroundings.endpoints(instance.id),
-        instance: Arc::clone(instance),
-    };
     match request {
+        Request::Attach { instance_id, attachment, later } => {
+            desk.attach(instance_id, &attachment, later)?;
+            desk.show(instance_id)
+        }
+        Request::Detach { instance_id, attachment } => {
+            desk.transact(|snapshot| instances::detach(snapshot, instance_id, &attachment))?;
+            desk.show(instance_id)
+        }
+        Request::Diagnose {} => Ok(json(&surroundings.diagnosis(&snapshot))),
         Request::Environment {} => environment(&snapshot, surroundings).map(|found| json(&found)),
         Request::IdentityCertificates {} => {
             let certificates = surroundings.certificates().ok_or(NativeRefusal::NotReady)?;
             let named = certificates.into_iter().map(|(name, pem)| (name, pem.into()));
             Ok(serde_json::Value::Object(named.collect()))
         }
+        Request::LaunchInstance(launch) => desk.launch(*launch).and_then(|id| desk.show(id)),
         Request::ListInstances {} => {
-            let mut instances: Vec<_> = snapshot.instances().map(|(i, _)| view(i)).collect();
+            let mut instances: Vec<_> = snapshot.instances().map(|(i, _)| desk.view(i)).collect();
             instances.sort_by_key(|view| view.instance.id);
             Ok(json(&instances))
         }
         Request::ModifyOptions { instance_id, options } => {
-            modify_options(store, instance_id, options, now)?;
-            find(&store.snapshot(), instance_id).map(|instance| json(&view(&instance)))
+            desk.transact(|snapshot| {
+                instances::modify_options(snapshot, instance_id, options, now)
+            })?;
+            desk.show(instance_id)
         }
         Request::PutInstance { instance } => {
             let id = instance.id;
-            put_instance(store, *instance, now)?;
-            find(&store.snapshot(), id).map(|instance| json(&view(&instance)))
+            desk.transact(|snapshot| instances::put(snapshot, *instance, now))?;
+            desk.show(id)
         }
-        Request::ShowInstance { instance_id } => {
-            find(&snapshot, instance_id).map(|instance| json(&view(&instance)))
+        Request::ShowInstance { instance_id } => desk.show(instance_id),
+        Request::TerminateInstance { instance_id } => {
+            let shown = desk.show(instance_id)?;
+            let default = surroundings.default_instance();
+            desk.transact(|snapshot| instances::terminate(snapshot, instance_id, default))?;
+            let removed = surroundings.remove_host(instance_id);
+            removed.map_err(|reason| NativeRefusal::Host(instance_id, reason))?;
+            Ok(shown)
         }
     }
 }
 
-fn find(snapshot: &Snapshot, id: InstanceId) -> Result<Arc<Instance>, NativeRefusal> {
-    snapshot.instance(id).cloned().ok_or(NativeRefusal::InstanceUnknown(id))
+/// What one request is handled with.
+struct Desk<'a, S> {
+    store: &'a Store,
+    surroundings: &'a S,
+    now: Timestamp,
+}
+
+impl<S: Surroundings> Desk<'_, S> {
+    fn view(&self, instance: &Arc<Instance>) -> InstanceView {
+        InstanceView {
+            endpoints: self.surroundings.endpoints(instance),
+            attached: self.surroundings.attached(instance),
+            instance: Arc::clone(instance),
+        }
+    }
+
+    fn show(&self, id: InstanceId) -> Result<serde_json::Value, NativeRefusal> {
+        find(&self.store.snapshot(), id).map(|instance| json(&self.view(&instance)))
+    }
+
+    /// Makes what is planned durable, and sees it served.
+    fn transact(
+        &self,
+        plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, ()), NativeRefusal>,
+    ) -> Result<(), NativeRefusal> {
+        self.store.transact(plan).map_err(unwrap_plan)?;
+        self.surroundings.settle(self.store.current().generation());
+        Ok(())
+    }
+
+    fn attach(
+        &self,
+        id: InstanceId,
+        attachment: &Attachment,
+        later: bool,
+    ) -> Result<(), NativeRefusal> {
+        let snapshot = self.store.snapshot();
+        find(&snapshot, id)?;
+        let is_free = snapshot.holder(attachment).is_none();
+        if is_free && !later {
+            let tried = self.surroundings.try_attachment(attachment);
+            tried.map_err(NativeRefusal::CannotAttach)?;
+        }
+        self.transact(|snapshot| instances::attach(snapshot, id, attachment))
+    }
+
+    /// Makes the machine first: an instance that is told of is served.
+    fn launch(&self, launch: Launch) -> Result<InstanceId, NativeRefusal> {
+        let fresh = || self.surroundings.fresh_instance_id().map_err(NativeRefusal::Unstored);
+        let id = launch.instance_id.map_or_else(fresh, Ok)?;
+        let driver = launch.driver;
+        let mut instance = launch.describe(id, self.now);
+        // Said before there is anything to undo.
+        instances::add(&self.store.snapshot(), instance.clone())?;
+        if let Some(driver) = driver {
+            let made = self.surroundings.make_host(&instance, driver);
+            let attachment = made.map_err(|reason| NativeRefusal::Host(id, reason))?;
+            instance.attachments.push(attachment);
+        }
+        let added = self.transact(|snapshot| instances::add(snapshot, instance));
+        if added.is_err() && driver.is_some() {
+            let removed = self.surroundings.remove_host(id);
+            removed.map_err(|reason| NativeRefusal::Host(id, reason))?;
+        }
+        added.map(|()| id)
+    }
 }
 
 fn environment(
@@ -181,7 +455,7 @@ fn environment(
     let instance = find(snapshot, default)?;
     let takes_ipv6 = instance.options.http_protocol_ipv6 == Switch::Enabled;
     let is_served = |url: &String| takes_ipv6 || !url.starts_with("http://[");
-    let metadata_endpoint = surroundings.endpoints(default).into_iter().find(is_served);
+    let metadata_endpoint = surroundings.endpoints(&instance).into_iter().find(is_served);
     Ok(Environment {
         metadata_endpoint: metadata_endpoint.ok_or(NativeRefusal::NoEndpoint(default))?,
         management_endpoint: surroundings.management_endpoint(),
@@ -191,50 +465,9 @@ fn environment(
     })
 }
 
-/// Changes some options of an instance, durably and for the next request.
-fn modify_options(
-    store: &Store,
-    id: InstanceId,
-    change: OptionsChange,
-    now: Timestamp,
-) -> Result<(), NativeRefusal> {
-    let plan = |snapshot: &Snapshot| {
-        let mut instance = (*find(snapshot, id)?).clone();
-        let options = change.apply(instance.options);
-        if options == instance.options {
-            return Ok((Vec::new(), ()));
-        }
-        instance.options = options;
-        instance.last_modified = now;
-        let origin = snapshot.origin(id).unwrap_or(Origin::Api);
-        Ok((vec![Change::PutInstance(Arc::new(instance), origin)], ()))
-    };
-    store.transact(plan).map_err(unwrap_plan)
-}
-
-fn put_instance(
-    store: &Store,
-    mut instance: Instance,
-    now: Timestamp,
-) -> Result<(), NativeRefusal> {
-    instance.last_modified = now;
-    let plan = |snapshot: &Snapshot| {
-        let role = instance.instance_profile.as_ref().and_then(|profile| profile.role.as_ref());
-        if let Some(role) = role.filter(|role| snapshot.role(role).is_none()) {
-            return Err(NativeRefusal::RoleUnknown(role.clone()));
-        }
-        let attached = snapshot.instance(instance.id).map(|old| &old.attachments[..]);
-        if attached.unwrap_or_default() != instance.attachments {
-            return Err(NativeRefusal::AttachmentsFixed(instance.id));
-        }
-        let origin = snapshot.origin(instance.id).unwrap_or(Origin::Api);
-        Ok((vec![Change::PutInstance(Arc::new(instance), origin)], ()))
-    };
-    store.transact(plan).map_err(unwrap_plan)
-}
-
 fn unwrap_plan(fault: TransactFault<NativeRefusal>) -> NativeRefusal {
     match fault {
+        TransactFault::Attachment(taken) => NativeRefusal::AttachmentTaken(taken),
         TransactFault::Plan(refusal) => refusal,
         TransactFault::Instance(refusal) => NativeRefusal::Unstored(refusal.to_string()),
         TransactFault::Backend(fault) => NativeRefusal::Unstored(fault.to_string()),
@@ -244,6 +477,7 @@ fn unwrap_plan(fault: TransactFault<NativeRefusal>) -> NativeRefusal {
 /// A fault of the store, in words.
 pub fn describe_fault(fault: &TransactFault<Infallible>) -> String {
     match fault {
+        TransactFault::Attachment(taken) => taken.to_string(),
         TransactFault::Plan(never) => match *never {},
         TransactFault::Instance(refusal) => refusal.to_string(),
         TransactFault::Backend(fault) => fault.to_string(),
@@ -267,8 +501,44 @@ mod tests {
     struct Nowhere;
 
     impl Surroundings for Nowhere {
-        fn endpoints(&self, _: InstanceId) -> Vec<String> {
+        fn endpoints(&self, _: &Instance) -> Vec<String> {
             vec!["http://127.0.0.1:1338/".to_owned()]
+        }
+
+        fn attached(&self, _: &Instance) -> Vec<AttachmentView> {
+            Vec::new()
+        }
+
+        fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis {
+            Diagnosis {
+                default_instance: self.default_instance(),
+                listen: Vec::new(),
+                shared_listen: Vec::new(),
+                sources: snapshot.source_count(),
+                attached: Vec::new(),
+                undelivered: Vec::new(),
+            }
+        }
+
+        fn try_attachment(&self, attachment: &Attachment) -> Result<(), String> {
+            match attachment {
+                Attachment::Netns(name) => Err(format!("there is no namespace {name}")),
+                _ => Ok(()),
+            }
+        }
+
+        fn settle(&self, _: Generation) {}
+
+        fn fresh_instance_id(&self) -> Result<InstanceId, String> {
+            Ok(InstanceId::from_number(7))
+        }
+
+        fn make_host(&self, instance: &Instance, _: Driver) -> Result<Attachment, String> {
+            format!("netns={}-imds", instance.id).parse()
+        }
+
+        fn remove_host(&self, _: InstanceId) -> Result<(), String> {
+            Ok(())
         }
 
         fn default_instance(&self) -> InstanceId {
@@ -342,7 +612,7 @@ mod tests {
         let mut shown =
             ask(&store, r#"{"action":"show_instance","instance_id":"i-1234567890abcdef0"}"#)
                 .unwrap();
-        shown.as_object_mut().unwrap().remove("endpoints");
+        shown.as_object_mut().unwrap().retain(|key, _| key != "endpoints" && key != "attached");
         let request = serde_json::json!({ "action": "put_instance", "instance": shown });
         ask(&store, &request.to_string()).unwrap();
     }
@@ -357,5 +627,45 @@ mod tests {
         let request = Request::PutInstance { instance: Box::new(instance) };
         let refusal = handle(request, &store, &Nowhere, NOW).unwrap_err();
         assert!(matches!(refusal, NativeRefusal::RoleUnknown(_)), "{refusal}");
+    }
+
+    #[test]
+    fn attachments_come_and_go() {
+        let store = started();
+        let action = |action: &str, id: &str, attachment: &str| {
+            let (kind, value) = attachment.split_once('=').unwrap();
+            let request = serde_json::json!({
+                "action": action, "instance_id": id, "attachment": { kind: value }
+            });
+            ask(&store, &request.to_string())
+        };
+        let launch = r#"{"action":"launch_instance","driver":{"netns":{"container":false}}}"#;
+        let launched = ask(&store, launch).unwrap();
+        let id = launched["instance_id"].as_str().unwrap();
+        assert_eq!(id, "i-00000000000000007");
+        let netns = serde_json::json!([{ "netns": "i-00000000000000007-imds" }]);
+        assert_eq!(launched["attachments"], netns);
+        let refusal = ask(&store, launch).unwrap_err();
+        assert!(refusal.contains("there is an instance `i-00000000000000007`"), "{refusal}");
+
+        let default = "i-1234567890abcdef0";
+        action("attach", default, "source=10.0.0.5").unwrap();
+        let refusal = action("attach", id, "source=10.0.0.5").unwrap_err();
+        assert!(refusal.contains("imds instance detach i-1234567890abcdef0"), "{refusal}");
+        let refusal = action("attach", id, "netns=blue").unwrap_err();
+        assert!(refusal.contains("no namespace blue"), "{refusal}");
+        action("detach", default, "source=10.0.0.5").unwrap();
+        let refusal = action("detach", default, "source=10.0.0.5").unwrap_err();
+        assert!(refusal.contains("no attachment source=10.0.0.5"), "{refusal}");
+        action("attach", id, "source=10.0.0.5").unwrap();
+
+        let terminate = |id: &str| {
+            let request = serde_json::json!({ "action": "terminate_instance", "instance_id": id });
+            ask(&store, &request.to_string())
+        };
+        assert_eq!(terminate(id).unwrap()["instance_id"], id);
+        assert!(terminate(id).unwrap_err().contains("there is no instance"));
+        assert!(terminate(default).unwrap_err().contains("default instance"));
+        assert_eq!(store.current().source_count(), 0);
     }
 }

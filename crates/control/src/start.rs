@@ -27,6 +27,8 @@ pub struct Configured {
     pub default_options: OptionsChange,
     /// The `--listen` addresses.
     pub listen: Vec<SocketAddr>,
+    /// The `--shared-listen` addresses.
+    pub shared_listen: Vec<SocketAddr>,
 }
 
 /// An instance as the config file describes it.
@@ -78,15 +80,37 @@ pub enum StartRefusal {
         /// The role.
         role: RoleName,
     },
-    /// Two instances claim one address.
-    #[error("{first} and {second} are both to be reached at {address}: give each its own address")]
-    SharedListener {
-        /// The address and port.
-        address: SocketAddr,
+    /// Two instances claim one attachment.
+    #[error("{first} and {second} both have the attachment {attachment}: give each its own")]
+    SharedAttachment {
+        /// The attachment.
+        attachment: Attachment,
         /// One instance.
         first: InstanceId,
         /// The other.
         second: InstanceId,
+    },
+    /// An instance claims an address that all share.
+    #[error(
+        "{instance} has the attachment {attachment}, and `shared_listen` names that address too: \
+         leave one of them out"
+    )]
+    ListenerIsShared {
+        /// The attachment.
+        attachment: Attachment,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// A source address is attached, and there is no address to ask at.
+    #[error(
+        "{instance} has the attachment {attachment}, and there is no address for instances told by \
+         their source: name one, such as shared_listen = [\"169.254.169.254:80\"]"
+    )]
+    NoSharedListener {
+        /// The attachment.
+        attachment: Attachment,
+        /// The instance.
+        instance: InstanceId,
     },
     /// One thing is described twice.
     #[error("{0} is described twice: keep one of the tables")]
@@ -99,7 +123,9 @@ pub struct Started {
     /// The instance that the `--listen` addresses serve.
     pub default_instance: InstanceId,
     /// The addresses that instances are attached to, and whose each is.
-    pub attached: Vec<(SocketAddr, InstanceId)>,
+    pub listeners: Vec<(SocketAddr, InstanceId)>,
+    /// How many attachments of other kinds there are.
+    pub others: usize,
 }
 
 /// Plans a start.
@@ -125,9 +151,9 @@ pub fn start(
     if options != instance.options {
         Arc::make_mut(instance).options = options;
     }
-    let attached = planned.check(configured, default)?;
+    let (listeners, others) = planned.check(configured, default)?;
     changes.extend(planned.changes(snapshot, now));
-    Ok((changes, Started { default_instance: default, attached }))
+    Ok((changes, Started { default_instance: default, listeners, others }))
 }
 
 /// Makes keys for a store that has none. One that has lost some is damaged: new ones would let
@@ -229,32 +255,41 @@ impl Planned {
         }
     }
 
+    /// Checks what goes together. Returns the listeners, and how many attachments of other kinds
+    /// there are.
     fn check(
         &self,
         configured: &Configured,
         default: InstanceId,
-    ) -> Result<Vec<(SocketAddr, InstanceId)>, StartRefusal> {
-        let mut listeners: HashMap<SocketAddr, InstanceId> =
-            configured.listen.iter().map(|address| (*address, default)).collect();
-        let mut attached = Vec::new();
-        for (id, (instance, _)) in &self.instances {
+    ) -> Result<(Vec<(SocketAddr, InstanceId)>, usize), StartRefusal> {
+        let of_default = configured.listen.iter().map(|at| (Attachment::Listener(*at), default));
+        let mut holders: HashMap<Attachment, InstanceId> =
+            of_default.filter(|(attachment, _)| attachment.is_exclusive()).collect();
+        let (mut listeners, mut others) = (Vec::new(), 0);
+        for (id, (instance, origin)) in &self.instances {
+            let instance_id = *id;
             let role = instance.instance_profile.as_ref().and_then(|p| p.role.as_ref());
             if let Some(role) = role.filter(|role| !self.roles.contains_key(role)) {
-                return Err(StartRefusal::RoleWithoutSource { instance: *id, role: role.clone() });
+                let role = role.clone();
+                return Err(StartRefusal::RoleWithoutSource { instance: instance_id, role });
             }
-            for Attachment::Listener(address) in &instance.attachments {
-                attached.push((*address, *id));
-                let is_fixed = address.port() != 0;
-                match listeners.insert(*address, *id) {
-                    Some(first) if is_fixed => {
-                        let (address, second) = (*address, *id);
-                        return Err(StartRefusal::SharedListener { address, first, second });
-                    }
-                    _ => {}
+            for attachment in &instance.attachments {
+                check_shared(configured, attachment, (instance_id, *origin))?;
+                match attachment {
+                    Attachment::Listener(address) => listeners.push((*address, instance_id)),
+                    _ => others += 1,
+                }
+                let claim = attachment.claim();
+                if !claim.is_exclusive() {
+                    continue;
+                }
+                if let Some(first) = holders.insert(claim.clone(), instance_id) {
+                    let (attachment, second) = (claim, instance_id);
+                    return Err(StartRefusal::SharedAttachment { attachment, first, second });
                 }
             }
         }
-        Ok(attached)
+        Ok((listeners, others))
     }
 
     /// What must change for the store to hold just this.
@@ -283,6 +318,27 @@ impl Planned {
             (!is_same).then_some(Change::PutRole(role, origin))
         });
         gone.into_iter().chain(instances).chain(roles).collect()
+    }
+}
+
+/// Checks an attachment against the addresses that all instances share.
+fn check_shared(
+    configured: &Configured,
+    attachment: &Attachment,
+    (instance, origin): (InstanceId, Origin),
+) -> Result<(), StartRefusal> {
+    let attachment = attachment.clone();
+    match &attachment {
+        Attachment::Listener(at) if at.port() != 0 && configured.shared_listen.contains(at) => {
+            Err(StartRefusal::ListenerIsShared { attachment, instance })
+        }
+        // One that was attached while the server ran with other settings can wait.
+        Attachment::Source { .. }
+            if configured.shared_listen.is_empty() && origin == Origin::Config =>
+        {
+            Err(StartRefusal::NoSharedListener { attachment, instance })
+        }
+        _ => Ok(()),
     }
 }
 

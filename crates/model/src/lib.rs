@@ -54,7 +54,7 @@ pub use instance::{
 };
 pub use interface::{Interface, Ipv4Address, MacAddress, SecurityGroup};
 pub use line::{Line, LineRefusal};
-pub use observation::{Observation, Outcome, RequestVersion};
+pub use observation::{Observation, Outcome, RequestVersion, TokenUndelivered, UndeliveredReason};
 pub use options::{HopLimit, HttpTokens, MetadataOptions, OptionsChange, Switch};
 pub use role::{
     CredentialSource, InstanceProfile, InstanceProfileStatus, Role, RoleDelivery, RoleName,

@@ -1,7 +1,9 @@
 //! What one request was, and what became of it.
 
-use crate::InstanceId;
+use std::net::IpAddr;
+
 use crate::serial::spelled;
+use crate::{HopLimit, InstanceId};
 
 spelled! {
     /// The version of the protocol that a request spoke.
@@ -39,6 +41,33 @@ spelled! {
         /// A fault of ours.
         Unavailable = "unavailable",
     }
+}
+
+spelled! {
+    /// How an answer to a token request was lost.
+    UndeliveredReason, "a reason" {
+        /// It may not travel as far as the caller is.
+        HopLimit = "hop_limit",
+        /// The caller closed, or was gone.
+        Reset = "reset",
+        /// Nobody acknowledged it.
+        Timeout = "timeout",
+    }
+}
+
+/// A token that did not arrive. The request itself was observed as it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenUndelivered {
+    /// The instance that asked.
+    pub instance: InstanceId,
+    /// Where the request came from.
+    pub source: IpAddr,
+    /// How it was lost.
+    pub reason: UndeliveredReason,
+    /// How many hops away the source is, if its packets tell.
+    pub hops: Option<u8>,
+    /// How many hops the answer was to travel.
+    pub hop_limit: HopLimit,
 }
 
 /// What one request was, and what became of it. Every request yields exactly one.

@@ -37,6 +37,9 @@ impl HopLimit {
     /// The nearest: the answer goes no further than the instance.
     pub const MIN: Self = Self(1);
 
+    /// The furthest that EC2 allows.
+    pub const MAX: Self = Self(64);
+
     /// Returns the hop limit, or nothing for a number outside 1 to 64.
     pub const fn new(hops: u8) -> Option<Self> {
         if hops >= 1 && hops <= 64 { Some(Self(hops)) } else { None }

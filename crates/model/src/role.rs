@@ -80,6 +80,13 @@ pub struct InstanceProfile {
     pub status: InstanceProfileStatus,
 }
 
+impl InstanceProfile {
+    /// Makes the profile that the console makes for a role: with the role's name.
+    pub fn of_role(role: RoleName) -> Self {
+        Self { name: role.clone(), id: unset_profile_id(), role: Some(role), status: active() }
+    }
+}
+
 fn unset_profile_id() -> Line {
     #[expect(clippy::expect_used, reason = "a constant that the tests parse")]
     "AIPAABCDEFGHIJKLMNOPQ".parse().expect("is a line")

@@ -6,14 +6,14 @@
 //! too many, of the source that has the most. So a flood of idle connections pushes out its own,
 //! and an ordinary caller, who needs milliseconds, gets its turn even beside it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::InstanceId;
 use tokio::task::AbortHandle;
 
 use crate::counters::Limit;
+use crate::driver::DoorNumber;
 
 /// Lets connections wait.
 #[derive(Debug)]
@@ -23,15 +23,15 @@ pub(crate) struct Admission {
     waiting: Mutex<Waiting>,
 }
 
-/// Who connections are counted for: guests of several instances may share an address.
-type Source = (InstanceId, IpAddr);
+/// Who connections are counted for: those who come in at different doors may share an address.
+type Source = (DoorNumber, IpAddr);
 
 #[derive(Debug, Default)]
 struct Waiting {
     last_ticket: u64,
     total: usize,
     /// The connections of each source, longest waiting first.
-    of_source: HashMap<Source, BTreeMap<u64, Option<AbortHandle>>>,
+    of_source: BTreeMap<Source, BTreeMap<u64, Option<AbortHandle>>>,
     /// The sources by how many they have.
     by_weight: BTreeSet<(usize, Source)>,
 }
@@ -54,10 +54,10 @@ impl Admission {
     /// Gives a connection of `source` a place, and tells the limit that closed another for it.
     pub(crate) fn admit(
         self: &Arc<Self>,
-        instance: InstanceId,
+        door: DoorNumber,
         source: IpAddr,
     ) -> (Permit, Option<Limit>) {
-        let source = (instance, one_sender(source));
+        let source = (door, one_sender(source));
         let mut waiting = self.lock();
         let limit =
             if waiting.of_source.get(&source).map_or(0, BTreeMap::len) >= self.per_source_max {
@@ -84,6 +84,20 @@ impl Admission {
             Some(place) => *place = Some(handle),
             // It has lost its place meanwhile, or has ended, which aborting does not change.
             None => handle.abort(),
+        }
+    }
+
+    /// Closes every connection that came in at a door.
+    pub(crate) fn close_all(&self, door: DoorNumber) {
+        let mut waiting = self.lock();
+        let of_door = |source: &Source| source.0 == door;
+        let first = (door, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let sources = waiting.of_source.range(first..).map(|(source, _)| *source);
+        let sources: Vec<_> = sources.take_while(of_door).collect();
+        for source in sources {
+            while waiting.of_source.contains_key(&source) {
+                waiting.close_oldest(source);
+            }
         }
     }
 
@@ -166,8 +180,8 @@ mod tests {
     #[test]
     fn a_source_over_its_share_pushes_out_its_own() {
         let admission = Arc::new(Admission::new(10, 2));
-        let instance = InstanceId::from_number(1);
-        let admit = |last| admission.admit(instance, source(last));
+        let door = DoorNumber::new(1);
+        let admit = |last| admission.admit(door, source(last));
         let (_first, limit) = admit(2);
         assert_eq!(limit, None);
         let (_second, _) = admit(2);
@@ -182,8 +196,8 @@ mod tests {
     #[test]
     fn the_heaviest_source_makes_room_when_all_is_full() {
         let admission = Arc::new(Admission::new(4, 3));
-        let instance = InstanceId::from_number(1);
-        let admit = |last| admission.admit(instance, source(last));
+        let door = DoorNumber::new(1);
+        let admit = |last| admission.admit(door, source(last));
         let _held = [admit(2), admit(2), admit(2), admit(3)];
         let (_fresh, limit) = admit(4);
         assert_eq!(limit, Some(Limit::Connections));
@@ -193,14 +207,23 @@ mod tests {
     #[test]
     fn ending_after_losing_the_place_changes_nothing() {
         let admission = Arc::new(Admission::new(1, 1));
-        let instance = InstanceId::from_number(1);
-        let (first, _) = admission.admit(instance, source(2));
-        let (second, _) = admission.admit(instance, source(2));
+        let door = DoorNumber::new(1);
+        let (first, _) = admission.admit(door, source(2));
+        let (second, _) = admission.admit(door, source(2));
         drop(first);
         assert_eq!(held(&admission), [(2, 1)]);
         drop(second);
         assert_eq!(held(&admission), []);
         assert!(admission.lock().by_weight.is_empty());
+    }
+
+    #[test]
+    fn a_door_that_is_closed_keeps_nobody() {
+        let admission = Arc::new(Admission::new(9, 9));
+        let admit = |door, last| admission.admit(DoorNumber::new(door), source(last)).0;
+        let _permits = [admit(1, 2), admit(2, 3), admit(2, 3), admit(2, 4), admit(3, 5)];
+        admission.close_all(DoorNumber::new(2));
+        assert_eq!(held(&admission), [(2, 1), (5, 1)]);
     }
 
     #[test]

@@ -64,14 +64,24 @@ pub enum Step {
 pub enum Unanswered {
     /// The instance takes no IPv6.
     Ipv6Disabled,
+    /// The kernel does not know the MAC that the connection came from, as when it was made with a
+    /// SYN cookie, and the instance is told by it.
+    MacUnknown,
+    /// It came in where an instance is attached, from a MAC or an address that is not its own.
+    NotItsAddress,
     /// Nobody is attached there.
     Unattached,
 }
 
 impl Unanswered {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Ipv6Disabled, Self::MacUnknown, Self::NotItsAddress, Self::Unattached];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ipv6Disabled => "ipv6_disabled",
+            Self::MacUnknown => "mac_unknown",
+            Self::NotItsAddress => "not_its_address",
             Self::Unattached => "unattached",
         }
     }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use model::{Observation, Outcome, RequestVersion};
+use model::{Observation, Outcome, RequestVersion, UndeliveredReason};
 
 use crate::connection::Unanswered;
 
@@ -72,6 +72,8 @@ impl Limit {
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// The peer to acknowledge its token.
+    Deliver,
     /// The peer to end.
     Drain,
     /// A request.
@@ -83,10 +85,11 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 4] = [Self::Drain, Self::Head, Self::Sign, Self::Write];
+    const ALL: [Self; 5] = [Self::Deliver, Self::Drain, Self::Head, Self::Sign, Self::Write];
 
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Deliver => "deliver",
             Self::Drain => "drain",
             Self::Head => "head",
             Self::Sign => "sign",
@@ -102,7 +105,8 @@ pub struct Counters {
     requests: [[AtomicU64; OUTCOMES]; VERSIONS],
     limits: [AtomicU64; Limit::ALL.len()],
     phases: [AtomicI64; Phase::ALL.len()],
-    turned: [AtomicU64; 2],
+    turned: [AtomicU64; Unanswered::ALL.len()],
+    undelivered: [AtomicU64; UndeliveredReason::ALL.len()],
 }
 
 impl Counters {
@@ -124,6 +128,13 @@ impl Counters {
     /// Counts a caller that was turned away.
     pub(crate) fn turn_away(&self, why: Unanswered) {
         if let Some(counter) = self.turned.get(why as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a token that did not arrive.
+    pub(crate) fn lose(&self, reason: UndeliveredReason) {
+        if let Some(counter) = self.undelivered.get(reason as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -185,7 +196,14 @@ pub fn exposition(workers: &[Arc<Counters>], instances: usize) -> String {
         let labels = format!("{{limit=\"{}\"}}", limit.as_str());
         (labels, sum(&|c| c.limits.get(limit as usize)))
     });
-    let turned = [Unanswered::Ipv6Disabled, Unanswered::Unattached].map(|why| {
+    let undelivered: Vec<_> = UndeliveredReason::ALL
+        .iter()
+        .map(|reason| {
+            let labels = format!("{{reason=\"{reason}\"}}");
+            (labels, sum(&|c| c.undelivered.get(*reason as usize)))
+        })
+        .collect();
+    let turned = Unanswered::ALL.map(|why| {
         let labels = format!("{{reason=\"{}\"}}", why.as_str());
         (labels, sum(&|c| c.turned.get(why as usize)))
     });
@@ -204,6 +222,12 @@ pub fn exposition(workers: &[Arc<Counters>], instances: usize) -> String {
             "counter",
             "Connections closed without an answer.",
             &turned,
+        ),
+        family(
+            "imds_token_undelivered_total",
+            "counter",
+            "Tokens that did not arrive.",
+            &undelivered,
         ),
         family("imds_connections", "gauge", "Connections that wait, by what for.", &phases),
         family("imds_instances", "gauge", "Instances held.", &[(String::new(), instances as u64)]),

@@ -3,10 +3,11 @@
 //! Each worker is a thread with a runtime of its own and its own listening sockets. A request that
 //! has come whole when its connection is accepted, as nearly all do, is answered on the spot: one
 //! accept, one receive, one send, one close, and no task. Only a connection that has to wait gets a
-//! task, a deadline, and a place in the count of those that wait.
+//! task, a deadline, and a place in the count of those that wait. A token that is not acknowledged
+//! at once is one of those: see `delivery`.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +17,7 @@ use metadata::{HEAD_BYTES_MAX, NONCE_BYTES, Signatures};
 use model::{HopLimit, InstanceId, Observation, Outcome, RequestVersion, Timestamp};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, getpeername, recv, send, shutdown,
-    sockopt,
+    RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown, sockopt,
 };
 use store::Store;
 use tokio::io::unix::AsyncFd;
@@ -27,7 +27,9 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::connection::{Connection, Ending, Sending, Step};
 use crate::counters::{Counters, Limit, Phase};
-use crate::exchange::{Desk, Exchange, Family, Peer};
+use crate::delivery::{self, Ledger, Sent, UnderWay};
+use crate::exchange::{Desk, Entrance, Exchange, Peer};
+use crate::first_packet;
 use crate::run::{Notice, Notices};
 use crate::service::Service;
 use crate::signer::Signer;
@@ -54,6 +56,43 @@ const PUT_USER_TIMEOUT_MILLIS: u32 = 3_000;
 /// LIMIT: the pause after an accept that failed for a reason of ours, such as too many open files.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(20);
 
+/// A number that no two doors of a server have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DoorNumber(u64);
+
+impl DoorNumber {
+    pub(crate) const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// Chooses one of `count` workers, all of them equally often.
+    pub(crate) fn spread(self, count: usize) -> usize {
+        let count = u64::try_from(count.max(1)).unwrap_or(1);
+        usize::try_from(self.0 % count).unwrap_or(0)
+    }
+}
+
+/// Where connections come in: a listening socket of each address and worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Door {
+    pub(crate) number: DoorNumber,
+    pub(crate) entrance: Entrance,
+}
+
+impl Door {
+    /// Whether the MAC of whoever comes in matters.
+    pub(crate) fn asks_for_mac(&self) -> bool {
+        match self.entrance {
+            Entrance::Instance(_) => false,
+            Entrance::Interface(_) | Entrance::Shared => true,
+        }
+    }
+}
+
 /// What the tasks of one worker share.
 pub(crate) struct Worker {
     pub(crate) service: Arc<Service>,
@@ -63,6 +102,8 @@ pub(crate) struct Worker {
     pub(crate) admission: Arc<Admission>,
     pub(crate) signer: Signer,
     pub(crate) notices: Notices,
+    /// The tokens that did not arrive.
+    pub(crate) ledger: Arc<Ledger>,
     /// Whether the first refusal for want of a token has been explained.
     pub(crate) explained: Arc<AtomicBool>,
 }
@@ -86,21 +127,37 @@ thread_local! {
 /// What is left to do for a connection.
 enum State {
     Done,
+    /// Wait until the token is acknowledged, then end.
+    Deliver(Sent, Ending),
     Drain,
     Read,
-    Sign { instance: InstanceId, document: String },
-    Write { rest: Vec<u8>, ending: Ending },
+    Sign {
+        instance: InstanceId,
+        document: String,
+    },
+    Write {
+        rest: Vec<u8>,
+        ending: Ending,
+        sent: Option<Sent>,
+    },
 }
 
-/// Accepts connections for an instance, for as long as the runtime lives.
-pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, peer: Peer) {
+/// Accepts the connections that come in at a door, until it is aborted.
+pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, door: Door) {
+    const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
     loop {
         let Ok(mut ready) = listener.readable().await else {
             return;
         };
         for _ in 0..ACCEPT_BATCH {
-            match accept_with(listener.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(stream) => worker.serve(stream, peer),
+            match acceptfrom_with(listener.get_ref(), FLAGS) {
+                Ok((stream, Some(address))) => {
+                    if let Ok(address) = SocketAddr::try_from(address) {
+                        worker.serve(stream, door, address.ip());
+                    }
+                }
+                // Only sockets of other families have peers without an address.
+                Ok((_, None)) => {}
                 Err(Errno::WOULDBLOCK) => {
                     ready.clear_ready();
                     break;
@@ -136,13 +193,15 @@ pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, peer
 
 impl Worker {
     /// Answers on the spot if the request is there; otherwise leaves the connection to a task.
-    fn serve(self: &Arc<Self>, stream: OwnedFd, peer: Peer) {
+    fn serve(self: &Arc<Self>, stream: OwnedFd, door: Door, address: IpAddr) {
+        let mac = if door.asks_for_mac() { first_packet::mac_of(&stream, address) } else { None };
+        let peer = Peer { entrance: door.entrance, address, mac };
         let mut connection = Connection::new(self.clock.now().steady);
         let state = self.read(&mut connection, &stream, peer);
         if matches!(state, State::Done) {
             return;
         }
-        let (permit, limit) = self.admission.admit(peer.instance, source(&stream));
+        let (permit, limit) = self.admission.admit(door.number, address);
         if let Some(limit) = limit {
             self.counters.hit(limit);
         }
@@ -170,6 +229,10 @@ impl Worker {
         loop {
             state = match state {
                 State::Done => return,
+                State::Deliver(sent, ending) => {
+                    waiting.for_phase(Phase::Deliver);
+                    self.deliver(&stream, sent, ending).await
+                }
                 State::Drain => {
                     waiting.for_phase(Phase::Drain);
                     return self.drain(&stream).await;
@@ -197,13 +260,13 @@ impl Worker {
                     }
                     self.resume(&mut connection, stream.get_ref(), peer, signed.as_deref())
                 }
-                State::Write { rest, ending } => {
+                State::Write { rest, ending, sent } => {
                     waiting.for_phase(Phase::Write);
                     let deadline =
                         *write_until.get_or_insert_with(|| Instant::now() + WRITE_DEADLINE);
                     match timeout_at(deadline, stream.writable()).await {
                         Ok(Ok(mut ready)) => {
-                            let state = transmit(stream.get_ref(), &rest, ending);
+                            let state = transmit(stream.get_ref(), &rest, ending, sent);
                             if matches!(state, State::Write { .. }) {
                                 ready.clear_ready();
                             }
@@ -220,6 +283,14 @@ impl Worker {
     /// Receives what is there, and does what follows from it.
     fn read(&self, connection: &mut Connection, stream: &OwnedFd, peer: Peer) -> State {
         WORKSPACE.with_borrow_mut(|Workspace { scratch, out, desk }| {
+            let snapshot = self.store.current();
+            let now = self.clock.now();
+            let mut exchange = Exchange::new(&self.service, &snapshot, peer, now, desk);
+            // Who gets no answer is not listened to.
+            if let Some(why) = exchange.refuses_to_answer() {
+                self.counters.turn_away(why);
+                return State::Done;
+            }
             let length = match recv(stream, &mut **scratch, RecvFlags::DONTWAIT) {
                 Ok((length, _)) if length > 0 => length,
                 Err(Errno::WOULDBLOCK | Errno::INTR) => return State::Read,
@@ -228,9 +299,6 @@ impl Worker {
             };
             let received = scratch.get(..length).unwrap_or_default();
             out.clear();
-            let snapshot = self.store.current();
-            let now = self.clock.now();
-            let mut exchange = Exchange::new(&self.service, &snapshot, peer, now, desk);
             let step = connection.receive(received, &mut exchange, out);
             self.carry_out(step, stream, peer, out)
         })
@@ -268,11 +336,17 @@ impl Worker {
                 if let Some(limit) = limit {
                     self.counters.hit(limit);
                 }
-                match hop_limit.map(|limit| limit_hops(stream, peer.family, limit)) {
+                let Some(hop_limit) = hop_limit else {
+                    return transmit(stream, out, ending, None);
+                };
+                if limit_hops(stream, peer.address, hop_limit).is_err() {
                     // Rather no answer than one that goes too far.
-                    Some(Err(_)) => State::Done,
-                    Some(Ok(())) | None => transmit(stream, out, ending),
+                    return State::Done;
                 }
+                let Observation { instance, outcome, .. } = observation;
+                let instance = instance.filter(|_| outcome == Outcome::Ok);
+                let sent = instance.map(|instance| Sent { instance, hop_limit, to: peer.address });
+                transmit(stream, out, ending, sent)
             }
         }
     }
@@ -290,6 +364,27 @@ impl Worker {
         if !self.explained.swap(true, Ordering::Relaxed) {
             self.notices.tell(Notice::TokenlessRefused(instance));
         }
+    }
+
+    /// Waits until a token is acknowledged, or it is clear that it will not be. A connection that is
+    /// closed on the way, for whatever reason, leaves nothing in the kernel that would go on sending.
+    async fn deliver(&self, stream: &AsyncFd<OwnedFd>, sent: Sent, ending: Ending) -> State {
+        let under_way = UnderWay::of(stream);
+        let lost = |reason| {
+            self.counters.lose(reason);
+            let lost = sent.lost(stream.get_ref(), reason);
+            if self.ledger.record(lost, self.clock.now().wall) {
+                self.notices.tell(Notice::TokenUndelivered(lost));
+            }
+        };
+        if delivery::watch(stream, sent, lost).await {
+            under_way.is_done();
+            return match ending {
+                Ending::Close => State::Done,
+                Ending::Drain => State::Drain,
+            };
+        }
+        State::Done
     }
 
     /// Lets the peer read its answer: closes for writing, reads and forgets, within bounds.
@@ -322,34 +417,31 @@ impl Worker {
     }
 }
 
-/// Sends what fits.
-fn transmit(stream: &OwnedFd, bytes: &[u8], ending: Ending) -> State {
+/// Sends what fits. `sent` tells whose token is among it.
+fn transmit(stream: &OwnedFd, bytes: &[u8], ending: Ending, sent: Option<Sent>) -> State {
     match send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-        Ok(sent) if sent == bytes.len() => match ending {
-            Ending::Close => State::Done,
-            Ending::Drain => State::Drain,
+        Ok(count) if count == bytes.len() => match (sent, ending) {
+            (Some(sent), ending) if !sent.is_delivered(stream) => State::Deliver(sent, ending),
+            (_, Ending::Close) => State::Done,
+            (_, Ending::Drain) => State::Drain,
         },
-        Ok(sent) => State::Write { rest: bytes.get(sent..).unwrap_or_default().to_vec(), ending },
-        Err(Errno::WOULDBLOCK | Errno::INTR) => State::Write { rest: bytes.to_vec(), ending },
+        Ok(count) => {
+            let rest = bytes.get(count..).unwrap_or_default().to_vec();
+            State::Write { rest, ending, sent }
+        }
+        Err(Errno::WOULDBLOCK | Errno::INTR) => State::Write { rest: bytes.to_vec(), ending, sent },
         Err(_) => State::Done,
     }
 }
 
-/// Bounds how far everything sent from now on travels.
-fn limit_hops(stream: &OwnedFd, family: Family, limit: HopLimit) -> Result<(), Errno> {
-    match family {
-        Family::V4 => sockopt::set_ip_ttl(stream, u32::from(limit.as_hops()))?,
-        Family::V6 => sockopt::set_ipv6_unicast_hops(stream, Some(limit.as_hops()))?,
+/// Bounds how far everything sent from now on travels. It is never raised again: a retransmission
+/// would carry the token further than allowed.
+fn limit_hops(stream: &OwnedFd, to: IpAddr, limit: HopLimit) -> Result<(), Errno> {
+    match to {
+        IpAddr::V4(_) => sockopt::set_ip_ttl(stream, u32::from(limit.as_hops()))?,
+        IpAddr::V6(_) => sockopt::set_ipv6_unicast_hops(stream, Some(limit.as_hops()))?,
     }
     sockopt::set_tcp_user_timeout(stream, PUT_USER_TIMEOUT_MILLIS)
-}
-
-/// Returns the address of the peer; one that cannot be told is nobody's.
-fn source(stream: &OwnedFd) -> IpAddr {
-    getpeername(stream)
-        .ok()
-        .and_then(|address| SocketAddr::try_from(address?).ok())
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
 }
 
 /// Draws nonces from the system, many at a time.

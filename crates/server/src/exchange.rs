@@ -2,13 +2,16 @@
 //!
 //! [`Exchange::reply`] is that path, on one screen.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use metadata::{
     Admitted, IssuerKey, Method, NONCE_BYTES, Refusal, Request, RoleCredentials, Signatures,
     Sources, Unsigned, admit, authorize, issue, render, resolve,
 };
-use model::{HopLimit, Instance, InstanceId, Observation, RequestVersion, RoleName, Switch};
+use model::{
+    HopLimit, Instance, InstanceId, MacAddress, Observation, RequestVersion, RoleName, Switch,
+};
 use store::Snapshot;
 
 use crate::answer::{Reply, Wire, Writer};
@@ -19,19 +22,60 @@ use crate::service::Service;
 /// Who asks, as the kernel tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The instance attached where the connection came in.
-    pub instance: InstanceId,
-    /// The protocol it came over.
-    pub family: Family,
+    /// Where the connection came in.
+    pub entrance: Entrance,
+    /// The address that it came from.
+    pub address: IpAddr,
+    /// The MAC that its first packet came from, where that was asked of the kernel and known.
+    pub mac: Option<MacAddress>,
 }
 
-/// An internet protocol version.
+/// Where a connection came in, and so who may have made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4
-    V4,
-    /// IPv6
-    V6,
+pub enum Entrance {
+    /// Nobody but this instance comes in here.
+    Instance(InstanceId),
+    /// The interface of this instance: what comes from a MAC or an address that is not its own
+    /// comes from someone else.
+    Interface(InstanceId),
+    /// All instances that are told by the address they ask from.
+    Shared,
+}
+
+impl Peer {
+    /// Whoever comes in where only one instance does.
+    pub fn of_instance(instance: InstanceId, address: IpAddr) -> Self {
+        Self { entrance: Entrance::Instance(instance), address, mac: None }
+    }
+}
+
+/// Tells which instance asks (design: from the kernel, never from a header).
+fn identify(snapshot: &Snapshot, peer: Peer) -> Result<&Instance, Unanswered> {
+    let find = |id| snapshot.instance(id).map(|found| &**found).ok_or(Unanswered::Unattached);
+    let instance = match peer.entrance {
+        Entrance::Instance(id) => find(id)?,
+        Entrance::Interface(id) => {
+            let (instance, mac) = (find(id)?, peer.mac.ok_or(Unanswered::MacUnknown)?);
+            if !instance.sends_from(mac, peer.address) {
+                return Err(Unanswered::NotItsAddress);
+            }
+            instance
+        }
+        Entrance::Shared => {
+            let (id, mac) = snapshot.source(peer.address).ok_or(Unanswered::Unattached)?;
+            match (mac, peer.mac) {
+                (None, _) => {}
+                (Some(own), Some(mac)) if own == mac => {}
+                (Some(_), Some(_)) => return Err(Unanswered::NotItsAddress),
+                (Some(_), None) => return Err(Unanswered::MacUnknown),
+            }
+            find(id)?
+        }
+    };
+    match instance.options.http_protocol_ipv6 {
+        Switch::Disabled if peer.address.is_ipv6() => Err(Unanswered::Ipv6Disabled),
+        Switch::Disabled | Switch::Enabled => Ok(instance),
+    }
 }
 
 /// Everything that one answer draws on: one snapshot, one moment, and what a driver keeps between
@@ -39,8 +83,7 @@ pub enum Family {
 pub struct Exchange<'a> {
     service: &'a Service,
     snapshot: &'a Snapshot,
-    instance: Option<&'a Instance>,
-    peer: Peer,
+    instance: Result<&'a Instance, Unanswered>,
     now: Moment,
     desk: &'a mut Desk,
 }
@@ -74,22 +117,13 @@ impl<'a> Exchange<'a> {
         now: impl Into<Moment>,
         desk: &'a mut Desk,
     ) -> Self {
-        let now = now.into();
-        let instance = snapshot.instance(peer.instance).map(|instance| &**instance);
-        Self { service, snapshot, instance, peer, now, desk }
+        let instance = identify(snapshot, peer);
+        Self { service, snapshot, instance, now: now.into(), desk }
     }
 
     /// Returns why the peer gets no answer at all, if it does not.
     pub(crate) fn refuses_to_answer(&self) -> Option<Unanswered> {
-        match (self.instance, self.peer.family) {
-            (None, _) => Some(Unanswered::Unattached),
-            (Some(instance), Family::V6)
-                if instance.options.http_protocol_ipv6 == Switch::Disabled =>
-            {
-                Some(Unanswered::Ipv6Disabled)
-            }
-            (Some(_), Family::V4 | Family::V6) => None,
-        }
+        self.instance.err()
     }
 
     /// Returns how far an answer to the instance's PUT may travel.
@@ -108,12 +142,15 @@ impl<'a> Exchange<'a> {
         signed: Signed<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Observation, Unready> {
-        let reply = match self.reply(request, signed) {
+        let Ok(instance) = self.instance else {
+            return Ok(self.write(&Reply::Unready, version_of(request), request.method(), out));
+        };
+        let reply = match self.reply(instance, request, signed) {
             Ok(reply) => reply,
             Err(Short::Refused(refusal)) => Reply::Refused(refusal),
             Err(Short::Throttled) => Reply::Throttled,
             Err(Short::Unsigned(document)) if matches!(signed, Signed::NotAsked) => {
-                return Err(Unready { instance: self.peer.instance, document });
+                return Err(Unready { instance: instance.id, document });
             }
             Err(Short::Unsigned(_) | Short::Unready) => Reply::Unready,
         };
@@ -130,12 +167,17 @@ impl<'a> Exchange<'a> {
         self.write(&Reply::Refused(refusal), version, method, out)
     }
 
-    /// The path of a request: identify, admit, authorize or issue, resolve, render.
-    fn reply<'r>(&mut self, request: &Request<'r>, signed: Signed<'_>) -> Result<Reply<'r>, Short>
+    /// The path of a request whose instance is identified: admit, authorize or issue, resolve,
+    /// render.
+    fn reply<'r>(
+        &mut self,
+        instance: &'a Instance,
+        request: &Request<'r>,
+        signed: Signed<'_>,
+    ) -> Result<Reply<'r>, Short>
     where
         'a: 'r,
     {
-        let instance = self.instance.ok_or(Short::Unready)?;
         let keys = self.snapshot.token_keys().ok_or(Short::Unready)?;
         let issuer_key = self.snapshot.issuer_key().ok_or(Short::Unready)?;
         let settings = &self.service.settings;
@@ -169,7 +211,8 @@ impl<'a> Exchange<'a> {
         out: &mut Vec<u8>,
     ) -> Observation {
         self.desk.writer.write(out, self.service.settings.wire, reply, method, self.now.wall);
-        Observation { instance: Some(self.peer.instance), version, outcome: reply.outcome() }
+        let instance = self.instance.ok().map(|instance| instance.id);
+        Observation { instance, version, outcome: reply.outcome() }
     }
 }
 
@@ -234,7 +277,8 @@ impl Sources for Drawn<'_, '_> {
         match self.signed {
             Signed::Done(signatures) => Some(Arc::new(signatures.clone())),
             Signed::Failed | Signed::NotAsked => {
-                self.exchange.service.signatures.find(self.exchange.peer.instance, document)
+                let instance = self.exchange.instance.ok()?.id;
+                self.exchange.service.signatures.find(instance, document)
             }
         }
     }

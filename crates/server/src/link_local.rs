@@ -4,12 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
-};
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::{Socket, SocketAddr as NetlinkAddress, protocols::NETLINK_ROUTE};
+use network::{Netlink, NetlinkFault};
 use rustix::io::Errno;
 
 /// EC2: where instances find the service (data plane, 1.1).
@@ -65,7 +60,7 @@ impl LinkLocal {
                 return Err(LinkLocalFault::Answered(address));
             }
             let address = address.ip();
-            match change(address, Change::Add) {
+            match change(address, Change::Add).map_err(|fault| fault.errno) {
                 Ok(()) | Err(Errno::EXIST) => this.added.push(address),
                 // IPv6 is off in this network namespace: what cannot be reached needs no service.
                 Err(Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)
@@ -104,45 +99,11 @@ enum Change {
     Remove,
 }
 
-/// Asks the kernel, and waits for its verdict.
-fn change(address: IpAddr, change: Change) -> Result<(), Errno> {
-    let mut message = AddressMessage::default();
-    message.header.index = LOOPBACK_INDEX;
-    (message.header.family, message.header.prefix_len) = match address {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
-    message.attributes.push(AddressAttribute::Local(address));
-    message.attributes.push(AddressAttribute::Address(address));
-    if address.is_ipv6() {
-        // Nobody else has it on the loopback interface: no need to ask around first.
-        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+fn change(address: IpAddr, change: Change) -> Result<(), NetlinkFault> {
+    let netlink = Netlink::open()?;
+    let prefix = if address.is_ipv4() { 32 } else { 128 };
+    match change {
+        Change::Add => netlink.add_address(LOOPBACK_INDEX, address, prefix),
+        Change::Remove => netlink.remove_address(LOOPBACK_INDEX, address, prefix),
     }
-    let (request, flags) = match change {
-        Change::Add => (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL),
-        Change::Remove => (RouteNetlinkMessage::DelAddress(message), 0),
-    };
-    let mut request = NetlinkMessage::from(request);
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    exchange(&bytes).unwrap_or(Err(Errno::IO))
-}
-
-fn exchange(request: &[u8]) -> std::io::Result<Result<(), Errno>> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&NetlinkAddress::new(0, 0))?;
-    socket.send(request, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
-        .map_err(|fault| std::io::Error::other(fault.to_string()))?;
-    let NetlinkPayload::Error(verdict) = answer.payload else {
-        return Err(std::io::Error::other("the kernel gave no verdict"));
-    };
-    Ok(match verdict.code {
-        None => Ok(()),
-        Some(code) => Err(Errno::from_raw_os_error(code.get().saturating_neg())),
-    })
 }

@@ -1,9 +1,10 @@
 //! A whole server: threads, listeners, background work, and an orderly end.
 //!
 //! ```text
-//! imds-worker-N   one per core: a runtime and a socket for each address; nothing but guests
-//! imds-signer     signs identity documents
-//! main            management listener, admin socket, credential programs, key rotation, signals
+//! imds-worker-N      one per core: a runtime and a socket for each address; nothing but guests
+//! imds-attachments   opens and closes doors as instances and namespaces come and go
+//! imds-signer        signs identity documents
+//! main               management listener, admin socket, credential programs, key rotation, signals
 //! ```
 
 use std::fmt;
@@ -12,8 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::native::Surroundings;
-use model::{InstanceId, RoleName};
+use model::{Attachment, Generation, InstanceId, RoleName, TokenUndelivered};
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
@@ -22,17 +22,22 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, SocketFault, SocketName};
 use crate::admission::Admission;
+use crate::attachments::{self, Attachments, Board};
 use crate::background;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::credentials::ProgramFault;
+use crate::delivery::Ledger;
 use crate::driver::Worker;
+use crate::exchange::Entrance;
+use crate::hosts::Hosts;
 use crate::link_local::{LinkLocal, LinkLocalFault};
-use crate::listener::{ListenFault, Listening, listen_at};
+use crate::listener::{For, ListenFault, Listening, listen_at};
 use crate::manage::{self, Managed};
 use crate::service::{Service, ServiceSettings};
 use crate::signer::{Signer, SignerFault};
-use crate::workers;
+use crate::surroundings::{Running, url};
+use crate::workers::Workers;
 
 /// LIMIT: notices that wait to be printed; more are lost, since nobody may wait for a terminal.
 const NOTICES_MAX: usize = 256;
@@ -55,8 +60,10 @@ pub struct Bounds {
 pub struct ServerSettings {
     /// Addresses that serve the default instance.
     pub listen: Vec<SocketAddr>,
-    /// Addresses that serve other instances.
-    pub attached: Vec<(SocketAddr, InstanceId)>,
+    /// Addresses that serve every instance that is told by its source.
+    pub shared_listen: Vec<SocketAddr>,
+    /// Addresses that other instances are attached to.
+    pub listeners: Vec<(SocketAddr, InstanceId)>,
     /// Whether the link-local addresses serve it too.
     pub link_local: bool,
     /// Address of the management listener.
@@ -78,24 +85,36 @@ pub struct ServerSettings {
 /// Where a server that is ready can be reached.
 #[derive(Clone, Debug)]
 pub struct Ready {
-    /// The addresses of the data plane, `listen` first, and whom each serves.
-    pub metadata: Vec<(SocketAddr, InstanceId)>,
+    /// The addresses that serve the default instance.
+    pub metadata: Vec<SocketAddr>,
+    /// Those that serve every instance that is told by its source.
+    pub shared: Vec<SocketAddr>,
+    /// Those that other instances are attached to.
+    pub attached: Vec<SocketAddr>,
     /// The management listener.
     pub management: SocketAddr,
-    /// The instance behind `listen`.
+    /// The instance behind `metadata`.
     pub default_instance: InstanceId,
 }
 
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let urls: Vec<_> = self.metadata.iter().map(|(address, _)| url(*address)).collect();
-        write!(f, "metadata at {}; management at {}", urls.join(" and "), url(self.management))
+        let addresses = self.metadata.iter().chain(&self.shared).chain(&self.attached);
+        let urls: Vec<_> = addresses.map(|address| url(*address)).collect();
+        if !urls.is_empty() {
+            write!(f, "metadata at {}; ", urls.join(" and "))?;
+        }
+        write!(f, "management at {}", url(self.management))
     }
 }
 
 /// Something that the operator should know.
 #[derive(Debug)]
 pub enum Notice {
+    /// An attachment that waited serves.
+    AttachmentServes(InstanceId, Attachment),
+    /// An attachment does not serve, and what is missing.
+    AttachmentWaits(InstanceId, Attachment, String),
     /// A credential program failed.
     CredentialsNotFetched {
         /// The role.
@@ -103,12 +122,16 @@ pub enum Notice {
         /// Why.
         fault: ProgramFault,
     },
+    /// A machine that a crash or a boot left behind could be neither removed nor made again.
+    HostNotRecovered(InstanceId, String),
     /// Identity documents cannot be signed.
     IdentityKeys(SignerFault),
     /// A key could not be rotated: the one in force stays.
     KeyNotRotated(String),
     /// Someone asked without a token for the first time, and the instance requires one.
     TokenlessRefused(InstanceId),
+    /// A token did not arrive, for the first time or for another reason than before.
+    TokenUndelivered(TokenUndelivered),
 }
 
 /// What the main thread waits for.
@@ -212,7 +235,7 @@ async fn serve(
     let counters: Arc<[Arc<Counters>]> = (0..settings.workers).map(|_| Arc::default()).collect();
     let Bounds { connections, connections_per_source } = settings.bounds;
     let admission = Arc::new(Admission::new(connections, connections_per_source));
-    let explained = Arc::default();
+    let (explained, ledger) = (Arc::default(), Arc::<Ledger>::default());
     let worker = |counters: &Arc<Counters>| Worker {
         service: Arc::clone(&service),
         store: Arc::clone(&store),
@@ -221,18 +244,42 @@ async fn serve(
         admission: Arc::clone(&admission),
         signer: signer.clone(),
         notices: notices.clone(),
+        ledger: Arc::clone(&ledger),
         explained: Arc::clone(&explained),
     };
-    let (stop, stopped) = watch::channel(());
     let workers = counters.iter().map(worker).collect();
-    let threads = workers::start(opened.listening, workers, &stopped, &notices)?;
+    let (workers, mut threads) = Workers::start(workers, &notices)?;
+    let hosts = Hosts::new(&settings.data_dir);
+    for (instance, reason) in hosts.recover(&store.snapshot()) {
+        notices.tell(Notice::HostNotRecovered(instance, reason));
+    }
+    let board = Arc::<Board>::default();
+    let kept = Attachments::new(
+        Arc::clone(&store),
+        workers,
+        Arc::clone(&board),
+        notices.clone(),
+        ready.is_ec2_shared(),
+    );
+    let (stop, stopped) = watch::channel(());
+    threads.push(attachments::start(opened.doors.given_to(kept, settings), stopped)?);
 
     let managed = Managed { store: Arc::clone(&store), counters };
     tokio::spawn(manage::serve(opened.manage, managed));
-    let surroundings = Arc::new(Running { ready: Arc::clone(&ready), signer });
+    let generation = store.current().generation();
+    let surroundings = Arc::new(Running {
+        ready: Arc::clone(&ready),
+        signer,
+        board: Arc::clone(&board),
+        ledger,
+        hosts,
+    });
     tokio::spawn(admin::serve(opened.admin, Arc::clone(&store), surroundings, clock.clone()));
     let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
-    tokio::spawn(notices.clone().ready_after(fetched));
+    tokio::spawn(notices.clone().ready_after(async move {
+        settled(board, generation).await;
+        fetched.await;
+    }));
     let period_seconds = settings.token_key_period_seconds;
     tokio::spawn(background::rotate_token_keys(store, clock, period_seconds, notices));
 
@@ -243,6 +290,12 @@ async fn serve(
         let _ = thread.join();
     }
     ended
+}
+
+/// Waits until the attachments of a generation are taken up.
+async fn settled(board: Arc<Board>, generation: Generation) {
+    // It fails if the server ends meanwhile.
+    let _ = tokio::task::spawn_blocking(move || board.settle(generation)).await;
 }
 
 /// Waits for the end, and passes on what happens until then.
@@ -290,7 +343,7 @@ struct Opened {
     _socket: SocketName,
     /// Removes the addresses.
     _link_local: Option<LinkLocal>,
-    listening: Vec<(Listening, InstanceId)>,
+    doors: Doors,
     manage: TcpListener,
 }
 
@@ -298,61 +351,62 @@ impl Opened {
     async fn open(settings: &ServerSettings) -> Result<Self, RunFault> {
         let (admin, socket) = admin::bind(&settings.data_dir)?;
         let link_local = if settings.link_local { Some(LinkLocal::add()?) } else { None };
-        let listening = listen_everywhere(settings, link_local.as_ref())?;
+        let doors = Doors::open(settings, link_local.as_ref())?;
         let manage = manage::bind(settings.manage)
             .await
             .map_err(|fault| RunFault::Manage(ListenFault::of(settings.manage, &fault)))?;
-        Ok(Self { admin, _socket: socket, _link_local: link_local, listening, manage })
+        Ok(Self { admin, _socket: socket, _link_local: link_local, doors, manage })
     }
 
     fn ready(&self, settings: &ServerSettings) -> std::io::Result<Ready> {
+        let addresses =
+            |doors: &[Listening]| doors.iter().map(|listening| listening.address).collect();
         Ok(Ready {
-            metadata: self.listening.iter().map(|(at, id)| (at.address, *id)).collect(),
+            metadata: addresses(&self.doors.default),
+            shared: addresses(&self.doors.shared),
+            attached: addresses(&self.doors.listeners),
             management: self.manage.local_addr()?,
             default_instance: settings.default_instance,
         })
     }
 }
 
-/// Opens every address of the data plane, or none.
-fn listen_everywhere(
-    settings: &ServerSettings,
-    link_local: Option<&LinkLocal>,
-) -> Result<Vec<(Listening, InstanceId)>, ListenFault> {
-    let link_local = link_local.into_iter().flat_map(LinkLocal::addresses);
-    let default = settings.listen.iter().copied().chain(link_local);
-    default
-        .map(|address| (address, settings.default_instance))
-        .chain(settings.attached.iter().copied())
-        .map(|(address, id)| Ok((listen_at(address, settings.workers)?, id)))
-        .collect()
+/// Every address of the data plane that must be had for the server to start.
+struct Doors {
+    default: Vec<Listening>,
+    shared: Vec<Listening>,
+    /// In the order of the settings.
+    listeners: Vec<Listening>,
 }
 
-/// What the native API is told about this server.
-struct Running {
-    ready: Arc<Ready>,
-    signer: Signer,
-}
-
-impl Surroundings for Running {
-    fn endpoints(&self, instance: InstanceId) -> Vec<String> {
-        let of_instance = self.ready.metadata.iter().filter(|(_, id)| *id == instance);
-        of_instance.map(|(address, _)| url(*address)).collect()
+impl Doors {
+    fn open(
+        settings: &ServerSettings,
+        link_local: Option<&LinkLocal>,
+    ) -> Result<Self, ListenFault> {
+        let link_local = link_local.into_iter().flat_map(LinkLocal::addresses);
+        let default = settings.listen.iter().copied().chain(link_local);
+        let listen = |what_for| move |address| listen_at(address, what_for, settings.workers);
+        let shared = settings.shared_listen.iter().copied().map(listen(For::Sources));
+        let listeners = settings.listeners.iter().map(|(address, _)| *address);
+        Ok(Self {
+            default: default.map(listen(For::Anyone)).collect::<Result<_, _>>()?,
+            shared: shared.collect::<Result<_, _>>()?,
+            listeners: listeners.map(listen(For::Anyone)).collect::<Result<_, _>>()?,
+        })
     }
 
-    fn default_instance(&self) -> InstanceId {
-        self.ready.default_instance
+    /// Hands them to whom keeps them.
+    fn given_to(self, mut kept: Attachments, settings: &ServerSettings) -> Attachments {
+        let default = Entrance::Instance(settings.default_instance);
+        let own = self.default.into_iter().map(|listening| (default, listening));
+        let shared = self.shared.into_iter().map(|listening| (Entrance::Shared, listening));
+        for (entrance, listening) in own.chain(shared) {
+            kept.open_for(entrance, listening.sockets);
+        }
+        for (listening, (address, id)) in self.listeners.into_iter().zip(&settings.listeners) {
+            kept.hold((Attachment::Listener(*address), *id), listening.into());
+        }
+        kept
     }
-
-    fn management_endpoint(&self) -> String {
-        url(self.ready.management)
-    }
-
-    fn certificates(&self) -> Option<Vec<(String, String)>> {
-        self.signer.certificates()
-    }
-}
-
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}/")
 }

@@ -1,17 +1,20 @@
 //! The threads that serve guests: one a core, each with its own runtime and its own sockets.
+//!
+//! Doors open and close while the server runs: a [`Door`] is a number and who comes in there; its
+//! sockets belong to the workers that they were given to.
 
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use model::InstanceId;
 use tokio::runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task;
 use tokio::time::{Instant, sleep};
 
-use crate::driver::{self, Worker};
-use crate::exchange::{Family, Peer};
-use crate::listener::Listening;
+use crate::driver::{self, Door, DoorNumber, Worker};
 use crate::run::Notices;
 use crate::sys;
 
@@ -21,56 +24,117 @@ const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// How often it is looked whether any still wait.
 const STOP_CHECK: Duration = Duration::from_millis(10);
 
-/// Starts a thread for each worker, with its socket of each address. They end when the sender of
-/// `stopped` is dropped; one that ends otherwise breaks the server, which `notices` is told.
-///
-/// # Errors
-///
-/// What the system says; the threads started so far end with `stopped`.
-pub(crate) fn start(
-    mut listening: Vec<(Listening, InstanceId)>,
-    workers: Vec<Worker>,
-    stopped: &watch::Receiver<()>,
-    notices: &Notices,
-) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let mut threads = Vec::with_capacity(workers.len());
-    for (number, worker) in workers.into_iter().enumerate() {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut sockets = Vec::with_capacity(listening.len());
-        for (at, instance) in &mut listening {
-            let family = if at.address.is_ipv4() { Family::V4 } else { Family::V6 };
-            let entered = runtime.enter();
-            if let Some(socket) = at.sockets.pop() {
-                sockets.push((sys::watch(socket)?, Peer { instance: *instance, family }));
-            }
-            drop(entered);
+/// What a worker is told to do.
+enum Order {
+    Open(Door, OwnedFd),
+    /// Close a door and whoever came in there; the sender is used once that is done.
+    Close(DoorNumber, oneshot::Sender<()>),
+}
+
+/// The way to the threads. They end when it is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers {
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+}
+
+impl Workers {
+    /// Starts a thread for each worker. One that ends by itself breaks the server, which `notices`
+    /// is told.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; the threads started so far end.
+    pub(crate) fn start(
+        workers: Vec<Worker>,
+        notices: &Notices,
+    ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+        let (mut orders, mut threads) = (Vec::new(), Vec::new());
+        for (number, worker) in workers.into_iter().enumerate() {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let notices = notices.clone();
+            let work = move || runtime.block_on(work(Arc::new(worker), receiver, notices));
+            orders.push(sender);
+            threads.push(thread::Builder::new().name(format!("imds-worker-{number}")).spawn(work)?);
         }
-        let (mut stopped, notices) = (stopped.clone(), notices.clone());
-        let work = move || {
-            let worker = Arc::new(worker);
-            runtime.block_on(async move {
-                let mut accepting = Vec::with_capacity(sockets.len());
-                for (socket, peer) in sockets {
-                    let accept = tokio::spawn(driver::accept(Arc::clone(&worker), socket, peer));
-                    accepting.push(accept.abort_handle());
-                    let notices = notices.clone();
-                    tokio::spawn(async move {
-                        // Accepting never ends by itself.
-                        if !accept.await.is_err_and(|ended| ended.is_cancelled()) {
-                            notices.break_down("a worker stopped accepting connections").await;
-                        }
-                    });
-                }
-                // The sender is dropped to stop; nothing is ever sent.
-                let _ = stopped.changed().await;
-                accepting.iter().for_each(tokio::task::AbortHandle::abort);
-                let deadline = Instant::now() + STOP_DEADLINE;
-                while worker.counters.waiting_count() > 0 && Instant::now() < deadline {
-                    sleep(STOP_CHECK).await;
-                }
-            });
-        };
-        threads.push(thread::Builder::new().name(format!("imds-worker-{number}")).spawn(work)?);
+        Ok((Self { orders }, threads))
     }
-    Ok(threads)
+
+    /// Returns how many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// Opens a door with these sockets: one goes to a worker of its own, as fits its number; of
+    /// several, each goes to the next worker.
+    pub(crate) fn open(&self, door: Door, sockets: Vec<OwnedFd>) {
+        let first = if sockets.len() < self.count() { door.number.spread(self.count()) } else { 0 };
+        let from_first = self.orders.iter().cycle().skip(first);
+        for (orders, socket) in from_first.zip(sockets) {
+            // A worker that is gone has broken the server down already.
+            let _ = orders.send(Order::Open(door, socket));
+        }
+    }
+
+    /// Closes a door. When this is done, nobody who came in there is answered any more, and no
+    /// socket of it is open.
+    pub(crate) async fn close(&self, door: DoorNumber) {
+        for orders in &self.orders {
+            let (sender, closed) = oneshot::channel();
+            if orders.send(Order::Close(door, sender)).is_ok() {
+                let _ = closed.await;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Open(door, _) => write!(f, "Open({door:?})"),
+            Self::Close(door, _) => write!(f, "Close({door:?})"),
+        }
+    }
+}
+
+/// Does what is ordered, until there can be no more orders; then lets those who wait be served.
+async fn work(worker: Arc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>, notices: Notices) {
+    let mut open: HashMap<DoorNumber, Vec<task::JoinHandle<()>>> = HashMap::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Open(door, socket) => match sys::watch(socket) {
+                Ok(socket) => {
+                    let accepting = accept(Arc::clone(&worker), socket, door, notices.clone());
+                    open.entry(door.number).or_default().push(tokio::spawn(accepting));
+                }
+                Err(_) => notices.break_down("a worker could not watch a socket").await,
+            },
+            Order::Close(door, closed) => {
+                for accepting in open.remove(&door).into_iter().flatten() {
+                    accepting.abort();
+                    let _ = accepting.await;
+                }
+                worker.admission.close_all(door);
+                // Tasks that were aborted are dropped, sockets and all, in their next turn.
+                task::yield_now().await;
+                let _ = closed.send(());
+            }
+        }
+    }
+    open.values().flatten().for_each(task::JoinHandle::abort);
+    let deadline = Instant::now() + STOP_DEADLINE;
+    while worker.counters.waiting_count() > 0 && Instant::now() < deadline {
+        sleep(STOP_CHECK).await;
+    }
+}
+
+/// Accepting never ends by itself.
+async fn accept(
+    worker: Arc<Worker>,
+    socket: tokio::io::unix::AsyncFd<OwnedFd>,
+    door: Door,
+    notices: Notices,
+) {
+    driver::accept(worker, socket, door).await;
+    notices.break_down("a worker stopped accepting connections").await;
 }

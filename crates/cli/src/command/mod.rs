@@ -1,11 +1,13 @@
 //! The commands: each a thin call into a library function.
 
 mod env;
+mod exec;
 mod get;
 mod identity;
 mod instance;
 mod print;
 mod serve;
+mod undelivered;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ pub(crate) fn definition() -> Command {
             env::definition(),
             get::definition(),
             instance::definition(),
+            exec::definition(),
             identity::definition(),
             print::completions(),
             print::man(),
@@ -57,6 +60,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, Fault> {
         Some(("env", matches)) => env::run(matches),
         Some(("get", matches)) => get::run(matches),
         Some(("instance", matches)) => instance::run(matches),
+        Some(("exec", matches)) => exec::run(matches),
         Some(("identity", matches)) => identity::run(matches),
         Some(("completions", matches)) => print::run_completions(matches),
         Some(("man", matches)) => print::run_man(matches),

@@ -18,7 +18,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use server::{Bounds, Clock, Notice, Ready, ServerSettings, ServiceSettings};
 use store::{Administrator, Backend, Change, Memory, Redb, Snapshot, Store};
 
-use crate::command::state_directory;
+use crate::command::{state_directory, undelivered};
 use crate::fault::Fault;
 use crate::settings::file::ConfigFile;
 use crate::settings::kind::{Positive, StoreKind};
@@ -138,17 +138,23 @@ fn configured(settings: &Settings, mut file: ConfigFile) -> (Configured, ConfigF
             ..OptionsChange::default()
         },
         listen: settings.listen.clone(),
+        shared_listen: settings.shared_listen.clone(),
     };
     (configured, file)
 }
 
 fn refuse_to_serve_nobody(settings: &Settings, started: &Started) -> Result<(), Fault> {
-    if settings.listen.is_empty() && !settings.link_local.is_on() && started.attached.is_empty() {
-        return Err(Fault::usage(
-            "`listen` names no address, and no instance has an attachment: nobody could be served",
-        ));
+    let serves_someone = !settings.listen.is_empty()
+        || !settings.shared_listen.is_empty()
+        || settings.link_local.is_on()
+        || !started.listeners.is_empty()
+        || started.others > 0;
+    if serves_someone {
+        return Ok(());
     }
-    Ok(())
+    Err(Fault::usage(
+        "`listen` names no address, and no instance has an attachment: nobody could be served",
+    ))
 }
 
 /// Prints each setting with the layer that set it, and what the file describes.
@@ -181,10 +187,15 @@ fn serve(
 ) -> Result<(), Fault> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = settings.workers.map_or(cores, |workers| workers.get() as usize);
-    let addresses = settings.listen.len() + started.attached.len() + 2;
+    let addresses = settings.listen.len()
+        + settings.shared_listen.len()
+        + started.listeners.len()
+        + started.others
+        + 2;
     let server = ServerSettings {
         listen: settings.listen.clone(),
-        attached: started.attached,
+        shared_listen: settings.shared_listen.clone(),
+        listeners: started.listeners,
         link_local: settings.link_local.is_on(),
         manage: settings.manage,
         data_dir: data_dir.to_owned(),
@@ -244,6 +255,16 @@ fn announce(ready: &Ready) {
 
 fn tell(notice: Notice) {
     match notice {
+        Notice::AttachmentServes(instance, attachment) => {
+            say!("imds: {instance} is served: {attachment}");
+        }
+        Notice::AttachmentWaits(instance, attachment, reason) => {
+            say!("imds: {instance} is not served by {attachment}: {reason}");
+        }
+        Notice::HostNotRecovered(instance, reason) => {
+            say!("imds: the machine of {instance} is not as it should be: {reason}");
+        }
+        Notice::TokenUndelivered(lost) => say!("imds: {}", undelivered::sentence(&lost)),
         Notice::CredentialsNotFetched { role, fault } => {
             say!("imds: the credentials of role `{role}` could not be fetched: {fault}");
         }

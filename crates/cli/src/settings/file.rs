@@ -91,7 +91,9 @@ impl ConfigFile {
         let line = match refusal {
             StartRefusal::NoDefaultInstance(_) => Some(self.settings.get("default_instance")?.1),
             StartRefusal::RoleWithoutSource { instance, .. } => self.lines.get(instance)?[0],
-            StartRefusal::SharedListener { second, .. } => self.lines.get(second)?[1],
+            StartRefusal::SharedAttachment { second: instance, .. }
+            | StartRefusal::ListenerIsShared { instance, .. }
+            | StartRefusal::NoSharedListener { instance, .. } => self.lines.get(instance)?[1],
             StartRefusal::KeysLost | StartRefusal::Twice(_) => None,
         };
         line.map(|line| format!("{}:{line}: ", self.path))

@@ -94,6 +94,11 @@ settings! {
     ///
     /// May be given several times. Port 0 lets the system choose; the ready line tells which.
     listen: Vec<SocketAddr>, "ADDR:PORT", default "127.0.0.1:1338";
+    /// Address that serves every instance attached by its source address.
+    ///
+    /// May be given several times. A caller whose source address is attached to no instance is
+    /// turned away.
+    shared_listen: Vec<SocketAddr>, "ADDR:PORT";
     /// Serve the default instance at 169.254.169.254:80 and [fd00:ec2::254]:80.
     ///
     /// Adds the addresses to the loopback interface and removes them at the end; needs root.

@@ -68,6 +68,7 @@ fn a_restart_keeps_administrator_tokens_instance_and_role_credentials() {
     let kept = |server: &Running| {
         let everything = home.json_result(&["instance", "show", DEFAULT_INSTANCE, "--json"]);
         let mut instance = everything.as_object().unwrap().clone();
+        instance.remove("attached");
         instance.remove("endpoints"); // The system chooses the ports anew.
         let administrator = fs::read_to_string(home.state().join("administrator")).unwrap();
         (instance, administrator, value(server.address(), role))

@@ -144,7 +144,7 @@ impl Home {
     pub(crate) fn instance(&self, id: &str) -> Value {
         let question = json!({ "action": "show_instance", "instance_id": id });
         let mut shown = self.ask(&question).unwrap();
-        shown.as_object_mut().unwrap().remove("endpoints");
+        shown.as_object_mut().unwrap().retain(|key, _| key != "endpoints" && key != "attached");
         shown
     }
 

@@ -137,7 +137,23 @@ fn what_does_not_fit_together_does_not_start() {
     claims.instance.attachments = vec![Attachment::Listener(address)];
     let shared =
         Configured { instances: vec![claims], listen: vec![address], ..Configured::default() };
-    assert!(matches!(refusal(&shared), StartRefusal::SharedListener { .. }));
+    assert!(matches!(refusal(&shared), StartRefusal::SharedAttachment { .. }));
+
+    let attached = |number, attachment: &str| {
+        let mut described = described(number);
+        described.instance.attachments = vec![attachment.parse().unwrap()];
+        described
+    };
+    let both = vec![attached(1, "netns=blue"), attached(2, "netns=blue")];
+    let shared = Configured { instances: both, ..Configured::default() };
+    assert!(matches!(refusal(&shared), StartRefusal::SharedAttachment { .. }));
+    let sources = vec![attached(1, "source=10.0.0.5")];
+    let unshared = Configured { instances: sources, ..Configured::default() };
+    assert!(matches!(refusal(&unshared), StartRefusal::NoSharedListener { .. }));
+    let listener = vec![attached(1, "listener=127.0.0.1:1338")];
+    let shared =
+        Configured { instances: listener, shared_listen: vec![address], ..Configured::default() };
+    assert!(matches!(refusal(&shared), StartRefusal::ListenerIsShared { .. }));
 }
 
 #[test]
@@ -155,8 +171,9 @@ fn a_store_that_has_lost_its_keys_is_not_given_new_ones() {
 fn attachments_are_told() {
     let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let mut one = described(1);
-    one.instance.attachments = vec![Attachment::Listener(address)];
+    one.instance.attachments = vec![Attachment::Listener(address), "netns=blue".parse().unwrap()];
     let configured = Configured { instances: vec![one], ..Configured::default() };
     let (_, started) = start(&store().snapshot(), &configured, fresh(), NOW).unwrap();
-    assert_eq!(started.attached, [(address, InstanceId::from_number(1))]);
+    assert_eq!(started.listeners, [(address, InstanceId::from_number(1))]);
+    assert_eq!(started.others, 1);
 }

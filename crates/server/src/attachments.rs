@@ -1,0 +1,436 @@
+//! Keeps a door open for every attachment: what the store says, with what is there.
+//!
+//! One thread, `imds-attachments`, compares the attachments in the store with the doors that are
+//! open, whenever the store, a network interface or a network namespace changes. Something that is
+//! not there yet is waited for; something that has gone is let go at once, since a socket would
+//! keep a namespace alive that nobody can reach any more.
+//!
+//! Sources need no door of their own: they share one, and are told apart by the snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use model::{Attachment, Generation, InstanceId, InterfaceName, NetnsName};
+use network::{LinkEvent, LinkWatch, NameWatch, Namespace, NamespaceFault, NamespaceIdentity};
+use store::Store;
+use tokio::runtime;
+use tokio::sync::{mpsc, watch};
+
+use crate::driver::{Door, DoorNumber};
+use crate::exchange::Entrance;
+use crate::link_local;
+use crate::listener::{For, Listening, listen_at, listen_at_link_local};
+use crate::run::{Notice, Notices};
+use crate::sys;
+use crate::workers::Workers;
+
+/// How often it is looked for what no event tells of: paths that stand for namespaces, and reasons
+/// to wait that have gone away.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// LIMIT: time for an operator's change to be taken up, should the thread be busy with thousands.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(4);
+
+/// LIMIT: events that wait; they only say that there is something to look at.
+const WAKES_MAX: usize = 1_024;
+
+/// What the rest of the server knows of the attachments.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    shown: Mutex<Shown>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Shown {
+    /// The generation whose attachments are taken up.
+    settled: Generation,
+    doors: BTreeMap<(Attachment, InstanceId), State>,
+}
+
+/// Whether an attachment serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// At these addresses.
+    Serves(Vec<SocketAddr>),
+    /// For this reason it does not, yet.
+    Waits(String),
+}
+
+impl Board {
+    /// Waits until the attachments of `generation` are taken up.
+    pub(crate) fn settle(&self, generation: Generation) {
+        let is_early = |shown: &mut Shown| shown.settled < generation;
+        // Whoever gives up waiting sees in what is shown that it is not served.
+        let _ = self.changed.wait_timeout_while(self.lock(), SETTLE_DEADLINE, is_early);
+    }
+
+    /// Returns the state of an attachment that has a door of its own.
+    pub(crate) fn state(&self, attachment: &Attachment, instance: InstanceId) -> State {
+        let found = self.lock().doors.get(&(attachment.clone(), instance)).cloned();
+        found.unwrap_or_else(|| State::Waits("it has not been looked at yet".to_owned()))
+    }
+
+    /// Returns every attachment that has a door of its own, or waits for one.
+    pub(crate) fn states(&self) -> Vec<(Attachment, InstanceId, State)> {
+        let shown = self.lock();
+        let state = |((attachment, id), state): (&(Attachment, InstanceId), &State)| {
+            (attachment.clone(), *id, state.clone())
+        };
+        shown.doors.iter().map(state).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What holds a door open: it is let go when this goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hinge {
+    /// Nothing but the door itself.
+    Address,
+    /// The interface with this index.
+    Interface(u32),
+    /// This namespace.
+    Namespace(NamespaceIdentity),
+}
+
+/// A door that is had from the system, not yet given to a worker.
+pub(crate) struct Opened {
+    hinge: Hinge,
+    addresses: Vec<SocketAddr>,
+    sockets: Vec<OwnedFd>,
+}
+
+impl From<Listening> for Opened {
+    fn from(Listening { address, sockets }: Listening) -> Self {
+        Self { hinge: Hinge::Address, addresses: vec![address], sockets }
+    }
+}
+
+/// Opens a door for an attachment. `workers` is how many share a listener; `is_shared` says whether
+/// EC2's addresses are listened at for other instances too.
+///
+/// # Errors
+///
+/// In words: what is missing, and the cure.
+pub(crate) fn open(
+    attachment: &Attachment,
+    workers: usize,
+    is_shared: bool,
+) -> Result<Opened, String> {
+    match attachment {
+        Attachment::Interface(name) => open_at_interface(*name, is_shared),
+        Attachment::Listener(address) => {
+            let listening = listen_at(*address, For::Anyone, workers);
+            listening.map(Opened::from).map_err(|fault| fault.to_string())
+        }
+        Attachment::Netns(name) => open_in_namespace(name),
+        Attachment::Source { .. } => {
+            Ok(Opened { hinge: Hinge::Address, addresses: Vec::new(), sockets: Vec::new() })
+        }
+    }
+}
+
+fn open_at_interface(name: InterfaceName, is_shared: bool) -> Result<Opened, String> {
+    let index = network::index_of(name.as_str()).map_err(|fault| fault.to_string())?;
+    let index = index.ok_or_else(|| {
+        format!("there is no network interface `{name}`: it is served once there is one")
+    })?;
+    let sockets = listen_at_link_local(For::Interface(index), is_shared)
+        .map_err(|fault| format!("on interface `{name}`: {fault}"))?;
+    Ok(Opened { hinge: Hinge::Interface(index), addresses: ec2_addresses(&sockets), sockets })
+}
+
+fn open_in_namespace(name: &NetnsName) -> Result<Opened, String> {
+    let namespace = Namespace::open(name.path().as_ref()).map_err(|fault| match fault {
+        NamespaceFault::Absent { .. } => format!(
+            "there is no network namespace `{name}`: it is served once there is one (`ip netns add` \
+             makes one)"
+        ),
+        fault => fault.to_string(),
+    })?;
+    let listened = namespace.run(|| listen_at_link_local(For::Netns, false));
+    let sockets = listened
+        .map_err(|fault| fault.to_string())?
+        .map_err(|fault| format!("in network namespace `{name}`: {fault}"))?;
+    let identity = namespace.identity();
+    Ok(Opened { hinge: Hinge::Namespace(identity), addresses: ec2_addresses(&sockets), sockets })
+}
+
+fn ec2_addresses(sockets: &[OwnedFd]) -> Vec<SocketAddr> {
+    link_local::ADDRESSES.into_iter().take(sockets.len()).collect()
+}
+
+/// Starts the thread that keeps the doors in step, until the sender of `stopped` is dropped.
+///
+/// # Errors
+///
+/// What the system says.
+pub(crate) fn start(
+    attachments: Attachments,
+    mut stopped: watch::Receiver<()>,
+) -> std::io::Result<JoinHandle<()>> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let work = move || {
+        runtime.block_on(async move {
+            tokio::spawn(attachments.keep());
+            // The sender is dropped to stop; nothing is ever sent.
+            let _ = stopped.changed().await;
+        });
+    };
+    thread::Builder::new().name("imds-attachments".to_owned()).spawn(work)
+}
+
+/// Something that may have changed.
+#[derive(Debug)]
+enum Wake {
+    /// What stands for namespaces, and everything that waits.
+    Look,
+    Links(Vec<LinkEvent>),
+    Names(BTreeSet<String>),
+    Store,
+}
+
+/// A door that is open.
+#[derive(Debug)]
+struct Held {
+    number: DoorNumber,
+    hinge: Hinge,
+}
+
+/// The doors of one server, and what is needed to open and close them.
+pub(crate) struct Attachments {
+    store: Arc<Store>,
+    workers: Workers,
+    board: Arc<Board>,
+    notices: Notices,
+    /// Whether EC2's addresses are listened at for other instances too.
+    is_shared: bool,
+    held: BTreeMap<(Attachment, InstanceId), Held>,
+    waiting: BTreeMap<(Attachment, InstanceId), String>,
+    next: DoorNumber,
+}
+
+impl Attachments {
+    /// Starts with the doors that were opened before anyone was served.
+    pub(crate) fn new(
+        store: Arc<Store>,
+        workers: Workers,
+        board: Arc<Board>,
+        notices: Notices,
+        is_shared: bool,
+    ) -> Self {
+        let (held, waiting) = (BTreeMap::new(), BTreeMap::new());
+        let next = DoorNumber::new(1);
+        Self { store, workers, board, notices, is_shared, held, waiting, next }
+    }
+
+    /// Gives the workers a door that no attachment stands behind.
+    pub(crate) fn open_for(&mut self, entrance: Entrance, sockets: Vec<OwnedFd>) {
+        let number = self.number();
+        self.workers.open(Door { number, entrance }, sockets);
+    }
+
+    /// Gives the workers the door of an attachment.
+    pub(crate) fn hold(&mut self, key: (Attachment, InstanceId), opened: Opened) {
+        let Opened { hinge, addresses, sockets } = opened;
+        let (attachment, instance) = &key;
+        let entrance = match attachment {
+            Attachment::Interface(_) => Entrance::Interface(*instance),
+            Attachment::Listener(_) | Attachment::Netns(_) => Entrance::Instance(*instance),
+            Attachment::Source { .. } => return,
+        };
+        let number = self.number();
+        self.workers.open(Door { number, entrance }, sockets);
+        self.board.lock().doors.insert(key.clone(), State::Serves(addresses));
+        self.held.insert(key, Held { number, hinge });
+    }
+
+    fn number(&mut self) -> DoorNumber {
+        let next = self.next.next();
+        std::mem::replace(&mut self.next, next)
+    }
+
+    /// Keeps the doors in step, for as long as the runtime lives.
+    pub(crate) async fn keep(mut self) {
+        let (sender, mut wakes) = mpsc::channel(WAKES_MAX);
+        watch_store(&self.store, sender.clone());
+        watch_links(sender.clone());
+        watch_names(sender.clone());
+        tokio::spawn(async move {
+            while sender.send(Wake::Look).await.is_ok() {
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        self.follow_store().await;
+        while let Some(wake) = wakes.recv().await {
+            match wake {
+                Wake::Look => self.look().await,
+                Wake::Links(events) => self.follow_links(&events).await,
+                Wake::Names(names) => self.follow_names(&names).await,
+                Wake::Store => self.follow_store().await,
+            }
+        }
+    }
+
+    /// Closes what the store no longer has, and opens what it has more.
+    async fn follow_store(&mut self) {
+        let snapshot = self.store.snapshot();
+        let wanted: BTreeSet<(Attachment, InstanceId)> =
+            snapshot.entrances().map(|(attachment, id)| (attachment.clone(), id)).collect();
+        let gone: Vec<_> = self.held.keys().filter(|key| !wanted.contains(key)).cloned().collect();
+        for key in gone {
+            self.close(&key).await;
+            self.board.lock().doors.remove(&key);
+        }
+        self.waiting.retain(|key, _| wanted.contains(key));
+        self.board.lock().doors.retain(|key, _| wanted.contains(key));
+        for key in wanted {
+            if !self.held.contains_key(&key) && !self.waiting.contains_key(&key) {
+                self.try_open(key);
+            }
+        }
+        self.board.lock().settled = snapshot.generation();
+        self.board.changed.notify_all();
+    }
+
+    async fn follow_links(&mut self, events: &[LinkEvent]) {
+        for event in events {
+            match event {
+                LinkEvent::Vanished(link) => {
+                    self.close_where(|_, hinge| hinge == Hinge::Interface(link.index)).await;
+                }
+                LinkEvent::Present(link) => {
+                    let (index, name) = (link.index, link.name.as_str());
+                    // Renamed: it is not what the attachment names any more.
+                    let is_other = |attachment: &Attachment, hinge| {
+                        hinge == Hinge::Interface(index) && !is_interface(attachment, name)
+                    };
+                    self.close_where(is_other).await;
+                    self.retry(|attachment| is_interface(attachment, name));
+                }
+                LinkEvent::Overrun => self.look().await,
+            }
+        }
+    }
+
+    async fn follow_names(&mut self, names: &BTreeSet<String>) {
+        let is_named = |attachment: &Attachment| match attachment {
+            Attachment::Netns(name) => !name.is_path() && names.contains(name.as_str()),
+            _ => false,
+        };
+        self.check_namespaces(is_named).await;
+        self.retry(is_named);
+    }
+
+    /// Looks at what no event tells of, or events were lost of.
+    async fn look(&mut self) {
+        self.check_namespaces(|_| true).await;
+        self.retry(|_| true);
+    }
+
+    /// Closes the doors of namespaces that are no longer what their name stands for.
+    async fn check_namespaces(&mut self, is_meant: impl Fn(&Attachment) -> bool) {
+        let has_gone = |attachment: &Attachment, hinge| match (attachment, hinge) {
+            (Attachment::Netns(name), Hinge::Namespace(identity)) => {
+                NamespaceIdentity::of(name.path().as_ref()) != Some(identity)
+            }
+            _ => false,
+        };
+        self.close_where(|attachment, hinge| is_meant(attachment) && has_gone(attachment, hinge))
+            .await;
+    }
+
+    /// Closes doors whose hinges have gone; they wait from now on.
+    async fn close_where(&mut self, has_gone: impl Fn(&Attachment, Hinge) -> bool) {
+        let is_gone =
+            |(key, held): &(&(Attachment, InstanceId), &Held)| has_gone(&key.0, held.hinge);
+        let gone: Vec<_> = self.held.iter().filter(is_gone).map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.close(&key).await;
+            self.try_open(key);
+        }
+    }
+
+    /// Tries those that wait once more.
+    fn retry(&mut self, is_meant: impl Fn(&Attachment) -> bool) {
+        let waiting = self.waiting.keys().filter(|(attachment, _)| is_meant(attachment));
+        let waiting: Vec<_> = waiting.cloned().collect();
+        waiting.into_iter().for_each(|key| self.try_open(key));
+    }
+
+    async fn close(&mut self, key: &(Attachment, InstanceId)) {
+        if let Some(held) = self.held.remove(key) {
+            self.workers.close(held.number).await;
+        }
+    }
+
+    fn try_open(&mut self, key: (Attachment, InstanceId)) {
+        match open(&key.0, self.workers.count(), self.is_shared) {
+            Ok(opened) => {
+                if self.waiting.remove(&key).is_some() {
+                    self.notices.tell(Notice::AttachmentServes(key.1, key.0.clone()));
+                }
+                self.hold(key, opened);
+            }
+            Err(reason) => {
+                if self.waiting.get(&key) == Some(&reason) {
+                    return;
+                }
+                let (attachment, instance) = key.clone();
+                self.notices.tell(Notice::AttachmentWaits(instance, attachment, reason.clone()));
+                self.board.lock().doors.insert(key.clone(), State::Waits(reason.clone()));
+                self.waiting.insert(key, reason);
+            }
+        }
+    }
+}
+
+fn is_interface(attachment: &Attachment, name: &str) -> bool {
+    matches!(attachment, Attachment::Interface(own) if own.as_str() == name)
+}
+
+fn watch_store(store: &Store, wakes: mpsc::Sender<Wake>) {
+    let mut generation = store.watch();
+    tokio::spawn(async move {
+        while generation.changed().await.is_ok() && wakes.send(Wake::Store).await.is_ok() {}
+    });
+}
+
+/// How long after a name came its namespace is looked for: the name is made first.
+const NAME_SETTLES: Duration = Duration::from_millis(20);
+
+fn watch_links(wakes: mpsc::Sender<Wake>) {
+    tokio::spawn(async move {
+        // Where it cannot be watched, what waits is still tried again every second.
+        let Ok(watch) = LinkWatch::open().and_then(sys::watch) else { return };
+        while let Ok(mut ready) = watch.readable().await {
+            let Ok(events) = watch.get_ref().read() else { return };
+            ready.clear_ready();
+            if !events.is_empty() && wakes.send(Wake::Links(events)).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn watch_names(wakes: mpsc::Sender<Wake>) {
+    tokio::spawn(async move {
+        let Ok(watch) = NameWatch::open().and_then(sys::watch) else { return };
+        while let Ok(mut ready) = watch.readable().await {
+            let Ok(names) = watch.get_ref().read() else { return };
+            ready.clear_ready();
+            tokio::time::sleep(NAME_SETTLES).await;
+            let wake = names.map_or(Wake::Look, Wake::Names);
+            if wakes.send(wake).await.is_err() {
+                return;
+            }
+        }
+    });
+}

@@ -1,0 +1,275 @@
+//! What becomes of a token after it was sent.
+//!
+//! Nearly always the peer's kernel has acknowledged it before `send` returns, and the connection is
+//! closed. Where it has not, the socket is kept, with its low TTL, until it has, or until it is
+//! clear that it will not: a router said that the packet had travelled far enough, the peer is
+//! gone, or nobody answers. That is how an old program is told from a container behind a hop limit
+//! that is too small.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{HopLimit, InstanceId, Timestamp, TokenUndelivered, UndeliveredReason};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown, sockopt};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout_at};
+
+use crate::sys;
+
+/// LIMIT: how long a token may be under way. The kernel gives up after three seconds, its
+/// `TCP_USER_TIMEOUT`; this is for the case that it does not.
+const DEADLINE: Duration = Duration::from_millis(3_500);
+
+/// How soon after it was sent it is looked whether a token has arrived; then twice as long, and so
+/// on. The kernel does not tell of acknowledgements.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+
+/// LIMIT: sources whose losses are remembered; the one that has lost none for longest makes room.
+const SOURCES_MAX: usize = 1_024;
+
+/// What a sender's packets start with, by operating system: their TTL tells how far they came.
+const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
+
+/// A token that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// Whose it is.
+    pub(crate) instance: InstanceId,
+    /// How far it may travel.
+    pub(crate) hop_limit: HopLimit,
+    /// Where it goes.
+    pub(crate) to: IpAddr,
+}
+
+impl Sent {
+    /// Returns whether the peer's kernel has it. Where the kernel does not say, it is taken to.
+    pub(crate) fn is_delivered(self, stream: impl AsFd) -> bool {
+        sys::unacknowledged(stream).is_ok_and(|bytes| bytes == 0)
+    }
+
+    /// Tells how it was lost.
+    pub(crate) fn lost(self, stream: impl AsFd, reason: UndeliveredReason) -> TokenUndelivered {
+        let hops = hops_of(stream, self.to);
+        let is_too_far = hops.is_some_and(|hops| hops > self.hop_limit.as_hops());
+        let reason = match reason {
+            // Not every router says why it dropped a packet.
+            UndeliveredReason::Timeout if is_too_far => UndeliveredReason::HopLimit,
+            reason => reason,
+        };
+        TokenUndelivered {
+            instance: self.instance,
+            source: self.to,
+            reason,
+            hops,
+            hop_limit: self.hop_limit,
+        }
+    }
+}
+
+/// A connection with a token under way. Dropped before [`is_done`](Self::is_done), it is reset, so
+/// that the kernel does not go on sending for a process that has forgotten about it.
+pub(crate) struct UnderWay<'s> {
+    stream: &'s AsyncFd<OwnedFd>,
+    is_done: bool,
+}
+
+impl<'s> UnderWay<'s> {
+    pub(crate) fn of(stream: &'s AsyncFd<OwnedFd>) -> Self {
+        Self { stream, is_done: false }
+    }
+
+    /// The token has arrived: the connection ends in good order.
+    pub(crate) fn is_done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            // Where it cannot be set, the kernel gives up by itself after a while.
+            let _ = sockopt::set_socket_linger(self.stream.get_ref(), Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Waits until a token has arrived, and returns whether it has. `lost` is told once, as soon as it
+/// is known how it is being lost.
+pub(crate) async fn watch(
+    stream: &AsyncFd<OwnedFd>,
+    sent: Sent,
+    mut lost: impl FnMut(UndeliveredReason),
+) -> bool {
+    if shutdown(stream.get_ref(), Shutdown::Write).is_err() {
+        lost(UndeliveredReason::Reset);
+        return false;
+    }
+    let (start, mut pause, mut is_told) = (Instant::now(), FIRST_LOOK, false);
+    let mut tell = |reason| {
+        if !std::mem::replace(&mut is_told, true) {
+            lost(reason);
+        }
+    };
+    loop {
+        if sent.is_delivered(stream.get_ref()) {
+            return true;
+        }
+        if start.elapsed() >= DEADLINE {
+            tell(UndeliveredReason::Timeout);
+            return false;
+        }
+        let until = (Instant::now() + pause).min(start + DEADLINE);
+        pause *= 2;
+        let Ok(ready) = timeout_at(until, stream.ready(Interest::READABLE | Interest::ERROR)).await
+        else {
+            continue;
+        };
+        let Ok(mut ready) = ready else { return false };
+        match forget(stream.get_ref()) {
+            Forgotten::All => ready.clear_ready(),
+            Forgotten::End => {
+                ready.clear_ready();
+                // It reads no more, but its kernel may still acknowledge what it has.
+                tokio::time::sleep_until(until).await;
+            }
+            Forgotten::Error(Errno::HOSTUNREACH | Errno::NETUNREACH) => {
+                tell(UndeliveredReason::HopLimit);
+            }
+            Forgotten::Error(Errno::TIMEDOUT) => {
+                tell(UndeliveredReason::Timeout);
+                return false;
+            }
+            Forgotten::Error(_) => {
+                tell(UndeliveredReason::Reset);
+                return false;
+            }
+        }
+    }
+}
+
+/// What reading to forget came to.
+enum Forgotten {
+    /// There is no more for now.
+    All,
+    /// There will be no more.
+    End,
+    /// The connection has an error, which this has cleared.
+    Error(Errno),
+}
+
+fn forget(stream: &OwnedFd) -> Forgotten {
+    let mut scratch = [0; 512];
+    loop {
+        match recv(stream, &mut scratch, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return Forgotten::End,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => return Forgotten::All,
+            Err(errno) => return Forgotten::Error(errno),
+        }
+    }
+}
+
+/// Returns how many hops away the peer of a connection is: one if its packets have crossed no
+/// router, as EC2 counts.
+fn hops_of(stream: impl AsFd, peer: IpAddr) -> Option<u8> {
+    // For a connection that was accepted, Linux keeps the TTL that it came with where the TTL of
+    // multicasts would be.
+    let ttl = match peer {
+        IpAddr::V4(_) => sockopt::ip_multicast_ttl(stream),
+        IpAddr::V6(_) => sockopt::ipv6_multicast_hops(stream),
+    };
+    hops_from_ttl(u8::try_from(ttl.ok()?).ok()?)
+}
+
+fn hops_from_ttl(ttl: u8) -> Option<u8> {
+    let initial = INITIAL_TTLS.into_iter().find(|initial| *initial >= ttl)?;
+    (initial - ttl).checked_add(1).filter(|_| ttl > 0)
+}
+
+/// The last tokens that did not arrive, by instance and source.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    losses: Mutex<HashMap<(InstanceId, IpAddr), Losses>>,
+}
+
+/// The tokens of one instance that did not arrive at one source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Losses {
+    pub(crate) last: TokenUndelivered,
+    pub(crate) count: u64,
+    pub(crate) when: Timestamp,
+}
+
+impl Ledger {
+    /// Keeps a loss. Returns whether it is news: the first of its source, or another reason.
+    pub(crate) fn record(&self, last: TokenUndelivered, now: Timestamp) -> bool {
+        let mut losses = self.lock();
+        if losses.len() >= SOURCES_MAX && !losses.contains_key(&(last.instance, last.source)) {
+            let oldest = losses.iter().min_by_key(|(_, losses)| losses.when).map(|(key, _)| *key);
+            oldest.map(|key| losses.remove(&key));
+        }
+        match losses.entry((last.instance, last.source)) {
+            Entry::Vacant(place) => {
+                place.insert(Losses { last, count: 1, when: now });
+                true
+            }
+            Entry::Occupied(mut kept) => {
+                let Losses { last: before, count, .. } = *kept.get();
+                kept.insert(Losses { last, count: count.saturating_add(1), when: now });
+                before != last
+            }
+        }
+    }
+
+    /// Returns all that is remembered, the latest first.
+    pub(crate) fn losses(&self) -> Vec<Losses> {
+        let mut losses: Vec<_> = self.lock().values().copied().collect();
+        losses.sort_by_key(|losses| std::cmp::Reverse(losses.when));
+        losses
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(InstanceId, IpAddr), Losses>> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_tell_how_far_they_came() {
+        for (ttl, hops) in [(64, 1), (63, 2), (1, 64), (128, 1), (126, 3), (255, 1), (254, 2)] {
+            assert_eq!(hops_from_ttl(ttl), Some(hops), "{ttl}");
+        }
+        assert_eq!(hops_from_ttl(0), None);
+    }
+
+    #[test]
+    fn the_ledger_keeps_one_line_for_each_source() {
+        let ledger = Ledger::default();
+        let lost = |last: u16, reason| TokenUndelivered {
+            instance: InstanceId::from_number(1),
+            source: IpAddr::from([10, 0, last.to_be_bytes()[0], last.to_be_bytes()[1]]),
+            reason,
+            hops: Some(2),
+            hop_limit: HopLimit::MIN,
+        };
+        let at = Timestamp::from_seconds;
+        assert!(ledger.record(lost(1, UndeliveredReason::HopLimit), at(1)));
+        assert!(!ledger.record(lost(1, UndeliveredReason::HopLimit), at(2)));
+        assert!(ledger.record(lost(1, UndeliveredReason::Reset), at(3)));
+        assert_eq!(ledger.losses()[0].count, 3);
+        for source in 0..2_000 {
+            ledger.record(lost(source, UndeliveredReason::Timeout), at(10 + i64::from(source)));
+        }
+        assert_eq!(ledger.losses().len(), SOURCES_MAX);
+        assert_eq!(ledger.losses()[0].when, at(2_009));
+    }
+}

@@ -1,0 +1,136 @@
+//! The machines that the server makes itself: network namespaces, for the `netns` driver.
+//!
+//! A journal, one file in the state directory for each, is written before the first step of making
+//! one and removed after the last step of removing it. An instance is put in the store once its
+//! machine is complete, so after a crash the journal tells what was left half done: a machine
+//! without an instance is removed, an instance without a machine (the host was booted) gets one.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use control::instances::Driver;
+use model::{Attachment, Instance, InstanceId};
+use network::Host;
+use store::Snapshot;
+
+/// Name of the journal in the state directory.
+const JOURNAL: &str = "hosts";
+
+/// The machines that this server makes.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    journal: PathBuf,
+}
+
+impl Hosts {
+    /// Keeps its journal in the state directory.
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        Self { journal: data_dir.join(JOURNAL) }
+    }
+
+    /// Makes an instance's machine, and says how it is attached.
+    ///
+    /// # Errors
+    ///
+    /// In words; then nothing is left of it.
+    pub(crate) fn make(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String> {
+        let Driver::Netns { container } = driver;
+        let host = host_of(instance, container)?;
+        let attachment = format!("netns={}", host.service_namespace()).parse()?;
+        self.write_down(instance.id, driver)?;
+        if let Err(fault) = host.make() {
+            self.strike_out(instance.id)?;
+            return Err(fault.to_string());
+        }
+        Ok(attachment)
+    }
+
+    /// Removes an instance's machine, if this server made one.
+    ///
+    /// # Errors
+    ///
+    /// In words; the next start tries again.
+    pub(crate) fn remove(&self, id: InstanceId) -> Result<(), String> {
+        if !self.journal.join(id.as_str()).exists() {
+            return Ok(());
+        }
+        Host::remove(id).map_err(|fault| fault.to_string())?;
+        self.strike_out(id)
+    }
+
+    /// Puts right what a crash, or a boot of the host, left behind. Returns what could not be.
+    pub(crate) fn recover(&self, snapshot: &Snapshot) -> Vec<(InstanceId, String)> {
+        let mut failed = Vec::new();
+        let entries = fs::read_dir(&self.journal).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let Some(id) = name.to_str().and_then(|name| name.parse::<InstanceId>().ok()) else {
+                continue;
+            };
+            let recovered = match snapshot.instance(id) {
+                Some(instance) => self.make_again(instance),
+                None => self.remove(id),
+            };
+            if let Err(reason) = recovered {
+                failed.push((id, reason));
+            }
+        }
+        failed
+    }
+
+    fn make_again(&self, instance: &Instance) -> Result<(), String> {
+        let path = self.journal.join(instance.id.as_str());
+        let read = fs::read(&path).map_err(|fault| fault.to_string())?;
+        let driver = serde_json::from_slice(&read).map_err(|fault| {
+            format!("`{}` cannot be read ({fault}): terminate the instance", path.display())
+        })?;
+        let Driver::Netns { container } = driver;
+        let host = host_of(instance, container)?;
+        if host.is_complete() {
+            return Ok(());
+        }
+        Host::remove(instance.id).map_err(|fault| fault.to_string())?;
+        host.make().map_err(|fault| fault.to_string())
+    }
+
+    fn write_down(&self, id: InstanceId, driver: Driver) -> Result<(), String> {
+        let write = || -> std::io::Result<()> {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.journal)?;
+            let path = self.journal.join(id.as_str());
+            let mut options = fs::OpenOptions::new();
+            let mut file = options.create_new(true).write(true).mode(0o600).open(path)?;
+            file.write_all(&serde_json::to_vec(&driver)?)?;
+            file.sync_all()?;
+            fs::File::open(&self.journal)?.sync_all()
+        };
+        write().map_err(|fault| self.unwritable(&fault))
+    }
+
+    fn strike_out(&self, id: InstanceId) -> Result<(), String> {
+        let removed = fs::remove_file(self.journal.join(id.as_str()));
+        removed.map_err(|fault| self.unwritable(&fault))
+    }
+
+    fn unwritable(&self, fault: &std::io::Error) -> String {
+        let path = self.journal.display();
+        format!(
+            "the journal `{path}` cannot be written ({fault}): check permissions and free space"
+        )
+    }
+}
+
+/// The machine that an instance describes.
+fn host_of(instance: &Instance, has_container: bool) -> Result<Host, String> {
+    let interface = instance.primary_interface().ok_or("it has no primary interface")?;
+    let address = interface.primary_ipv4().ok_or("it has no IPv4 address")?;
+    let prefix = interface.subnet_ipv4_cidr.map_or(24, |subnet| subnet.prefix_len());
+    Ok(Host {
+        instance: instance.id,
+        mac: interface.mac,
+        ipv4: (address, prefix),
+        ipv6: interface.ipv6.clone(),
+        has_container,
+    })
+}

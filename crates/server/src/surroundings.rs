@@ -1,0 +1,164 @@
+//! What the native API is told of this server, and has it do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use control::instances::Driver;
+use control::native::{AttachmentView, Diagnosis, Surroundings, UndeliveredView};
+use model::{Attachment, Generation, Instance, InstanceId};
+use store::Snapshot;
+
+use crate::attachments::{self, Board, State};
+use crate::delivery::Ledger;
+use crate::hosts::Hosts;
+use crate::link_local;
+use crate::run::Ready;
+use crate::signer::Signer;
+
+/// This server, for the native API.
+pub(crate) struct Running {
+    pub(crate) ready: Arc<Ready>,
+    pub(crate) signer: Signer,
+    pub(crate) board: Arc<Board>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) hosts: Hosts,
+}
+
+impl Running {
+    fn view(&self, attachment: &Attachment, state: State) -> AttachmentView {
+        let waiting = match state {
+            State::Serves(_) => None,
+            State::Waits(reason) => Some(reason),
+        };
+        AttachmentView {
+            attachment: attachment.to_string(),
+            waiting,
+            limits_hops: limits_hops(attachment),
+        }
+    }
+
+    fn state(&self, attachment: &Attachment, id: InstanceId) -> State {
+        match attachment {
+            Attachment::Source { .. } if self.ready.shared.is_empty() => {
+                State::Waits(NO_SHARED_LISTENER.to_owned())
+            }
+            Attachment::Source { .. } => State::Serves(self.ready.shared.clone()),
+            entrance => self.board.state(entrance, id),
+        }
+    }
+}
+
+const NO_SHARED_LISTENER: &str = "there is no address for instances told by their source: start the server with one, such as \
+     --shared-listen 169.254.169.254:80";
+
+/// Whether whoever is behind an instance is reached only by packets that the instance forwards.
+///
+/// Who reaches a listener of its own shares the server's network namespace, as far as is known:
+/// nothing is forwarded there, and no hop limit has an effect.
+fn limits_hops(attachment: &Attachment) -> bool {
+    match attachment {
+        Attachment::Interface(_) | Attachment::Netns(_) | Attachment::Source { .. } => true,
+        Attachment::Listener(_) => false,
+    }
+}
+
+impl Surroundings for Running {
+    fn endpoints(&self, instance: &Instance) -> Vec<String> {
+        let is_default = instance.id == self.ready.default_instance;
+        let default = if is_default { &self.ready.metadata[..] } else { &[] };
+        let mut found: Vec<SocketAddr> = default.to_vec();
+        for attachment in &instance.attachments {
+            if let State::Serves(addresses) = self.state(attachment, instance.id) {
+                found.extend(addresses);
+            }
+        }
+        let mut urls: Vec<String> = found.into_iter().map(url).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        urls.retain(|url| seen.insert(url.clone()));
+        urls
+    }
+
+    fn attached(&self, instance: &Instance) -> Vec<AttachmentView> {
+        let state = |attachment| self.state(attachment, instance.id);
+        let view = |attachment| self.view(attachment, state(attachment));
+        instance.attachments.iter().map(view).collect()
+    }
+
+    fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis {
+        let view = |(attachment, id, state): (Attachment, InstanceId, State)| {
+            (id, self.view(&attachment, state))
+        };
+        let losses = self.ledger.losses().into_iter().map(|losses| UndeliveredView {
+            instance_id: losses.last.instance,
+            source: losses.last.source,
+            reason: losses.last.reason,
+            hops: losses.last.hops,
+            hop_limit: losses.last.hop_limit,
+            count: losses.count,
+            last: losses.when,
+        });
+        Diagnosis {
+            default_instance: self.ready.default_instance,
+            listen: self.ready.metadata.clone(),
+            shared_listen: self.ready.shared.clone(),
+            sources: snapshot.source_count(),
+            attached: self.board.states().into_iter().map(view).collect(),
+            undelivered: losses.collect(),
+        }
+    }
+
+    fn try_attachment(&self, attachment: &Attachment) -> Result<(), String> {
+        match attachment {
+            Attachment::Source { .. } if self.ready.shared.is_empty() => {
+                Err(NO_SHARED_LISTENER.to_owned())
+            }
+            Attachment::Source { .. } => Ok(()),
+            entrance => attachments::open(entrance, 1, self.ready.is_ec2_shared()).map(drop),
+        }
+    }
+
+    fn settle(&self, generation: Generation) {
+        self.board.settle(generation);
+    }
+
+    fn fresh_instance_id(&self) -> Result<InstanceId, String> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)
+            .map_err(|fault| format!("the system gives no random bytes: {fault}"))?;
+        Ok(InstanceId::from_number(u128::from_be_bytes(bytes)))
+    }
+
+    fn make_host(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String> {
+        self.hosts.make(instance, driver)
+    }
+
+    fn remove_host(&self, instance: InstanceId) -> Result<(), String> {
+        self.hosts.remove(instance)
+    }
+
+    fn default_instance(&self) -> InstanceId {
+        self.ready.default_instance
+    }
+
+    fn management_endpoint(&self) -> String {
+        url(self.ready.management)
+    }
+
+    fn certificates(&self) -> Option<Vec<(String, String)>> {
+        self.signer.certificates()
+    }
+}
+
+impl Ready {
+    /// Whether EC2's addresses are listened at for more than one attachment.
+    pub(crate) fn is_ec2_shared(&self) -> bool {
+        let has_port =
+            |at: &SocketAddr| link_local::ADDRESSES.iter().any(|own| own.port() == at.port());
+        self.metadata.iter().chain(&self.shared).any(has_port)
+    }
+}
+
+/// Returns the URL of an address.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{address}/")
+}
