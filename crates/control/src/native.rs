@@ -521,10 +521,10 @@ mod tests {
         }
 
         fn try_attachment(&self, attachment: &Attachment) -> Result<(), String> {
-            match attachment {
-                Attachment::Netns(name) => Err(format!("there is no namespace {name}")),
-                _ => Ok(()),
+            if let Attachment::Netns(name) = attachment {
+                return Err(format!("there is no namespace {name}"));
             }
+            Ok(())
         }
 
         fn settle(&self, _: Generation) {}

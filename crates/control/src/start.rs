@@ -275,9 +275,10 @@ impl Planned {
             }
             for attachment in &instance.attachments {
                 check_shared(configured, attachment, (instance_id, *origin))?;
-                match attachment {
-                    Attachment::Listener(address) => listeners.push((*address, instance_id)),
-                    _ => others += 1,
+                if let Attachment::Listener(address) = attachment {
+                    listeners.push((*address, instance_id));
+                } else {
+                    others += 1;
                 }
                 let claim = attachment.claim();
                 if !claim.is_exclusive() {
@@ -338,7 +339,10 @@ fn check_shared(
         {
             Err(StartRefusal::NoSharedListener { attachment, instance })
         }
-        _ => Ok(()),
+        Attachment::Interface(_)
+        | Attachment::Listener(_)
+        | Attachment::Netns(_)
+        | Attachment::Source { .. } => Ok(()),
     }
 }
 

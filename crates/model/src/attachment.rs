@@ -51,6 +51,7 @@ impl Attachment {
 
     /// Returns what is claimed, without what narrows it down: one source address is one claim,
     /// whatever its MAC.
+    #[must_use]
     pub fn claim(&self) -> Self {
         match self {
             Self::Source { address, .. } => {

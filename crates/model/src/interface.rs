@@ -27,10 +27,11 @@ impl MacAddress {
 
     /// Returns the link-local IPv6 address that is made from this one (RFC 4291, appendix A).
     pub fn link_local(self) -> Ipv6Addr {
-        let [a, b, c, d, e, f] = self.0;
+        let [first, second, third, rest @ ..] = self.0;
+        let [fourth, fifth, sixth] = rest;
         let pair = u16::from_be_bytes;
-        let (first, last) = (pair([a ^ 2, b]), pair([e, f]));
-        Ipv6Addr::new(0xfe80, 0, 0, 0, first, pair([c, 0xff]), pair([0xfe, d]), last)
+        let (maker, device) = (pair([first ^ 2, second]), pair([fifth, sixth]));
+        Ipv6Addr::new(0xfe80, 0, 0, 0, maker, pair([third, 0xff]), pair([0xfe, fourth]), device)
     }
 }
 

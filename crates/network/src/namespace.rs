@@ -62,11 +62,11 @@ pub enum NamespaceFault {
 impl NamespaceFault {
     fn of(path: &Path, fault: impl Into<io::Error>) -> Self {
         let (path, fault) = (path.to_owned(), fault.into());
-        match fault.kind() {
-            io::ErrorKind::NotFound => Self::Absent { path },
-            io::ErrorKind::AlreadyExists => Self::Exists { path },
-            io::ErrorKind::PermissionDenied => Self::PermissionDenied { path },
-            io::ErrorKind::InvalidInput => Self::NotANamespace { path },
+        match Errno::from_io_error(&fault) {
+            Some(Errno::NOENT) => Self::Absent { path },
+            Some(Errno::EXIST) => Self::Exists { path },
+            Some(Errno::ACCESS | Errno::PERM) => Self::PermissionDenied { path },
+            Some(Errno::INVAL) => Self::NotANamespace { path },
             _ => Self::Other { path, reason: fault.to_string() },
         }
     }
@@ -141,13 +141,13 @@ impl Namespace {
         share_directory().map_err(fault)?;
         let mut options = fs::OpenOptions::new();
         options.create_new(true).write(true).mode(0o444).open(&path).map_err(fault)?;
-        let make = || -> io::Result<()> {
+        let furnish = || -> io::Result<()> {
             sys::unshare_network()?;
             let netlink = Netlink::open().map_err(io::Error::other)?;
             netlink.set_up(LOOPBACK_INDEX).map_err(io::Error::other)?;
             Ok(rustix::mount::mount_bind("/proc/thread-self/ns/net", &path)?)
         };
-        let made = thread::scope(|scope| join(scope.spawn(make)));
+        let made = thread::scope(|scope| join(scope.spawn(furnish)));
         match made.map_err(fault).and_then(|()| Self::open(&path)) {
             Ok(namespace) => Ok(namespace),
             Err(fault) => {

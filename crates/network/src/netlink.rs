@@ -1,7 +1,7 @@
 //! Requests about links, addresses and routes, in the namespace of the thread that opened them.
 
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use model::MacAddress;
@@ -296,14 +296,15 @@ impl Netlink {
             while !rest.is_empty() {
                 let (message, after) = split(rest).ok_or_else(|| broken(Errno::PROTO))?;
                 rest = after;
-                match message.payload {
-                    NetlinkPayload::Done(_) => return Ok(answers),
-                    NetlinkPayload::InnerMessage(answer) => answers.push(answer),
-                    NetlinkPayload::Error(verdict) => {
-                        let code = verdict.code.map_or(0, |code| code.get().saturating_neg());
-                        return Err(broken(Errno::from_raw_os_error(code)));
-                    }
-                    _ => {}
+                if let NetlinkPayload::Done(_) = message.payload {
+                    return Ok(answers);
+                }
+                if let NetlinkPayload::Error(verdict) = message.payload {
+                    let code = verdict.code.map_or(0, |code| code.get().saturating_neg());
+                    return Err(broken(Errno::from_raw_os_error(code)));
+                }
+                if let NetlinkPayload::InnerMessage(answer) = message.payload {
+                    answers.push(answer);
                 }
             }
         }
@@ -369,13 +370,12 @@ impl Link {
             controller: None,
         };
         for attribute in &message.attributes {
-            match attribute {
-                LinkAttribute::IfName(name) => link.name.clone_from(name),
-                LinkAttribute::Address(bytes) => {
-                    link.mac = bytes.as_slice().try_into().ok().map(MacAddress::from_bytes);
-                }
-                LinkAttribute::Controller(index) => link.controller = Some(*index),
-                _ => {}
+            if let LinkAttribute::IfName(name) = attribute {
+                link.name.clone_from(name);
+            } else if let LinkAttribute::Address(bytes) = attribute {
+                link.mac = bytes.as_slice().try_into().ok().map(MacAddress::from_bytes);
+            } else if let LinkAttribute::Controller(index) = attribute {
+                link.controller = Some(*index);
             }
         }
         Some(link)
@@ -387,19 +387,16 @@ impl Address {
         let RouteNetlinkMessage::NewAddress(message) = message else {
             return None;
         };
-        // On a point-to-point link the local address is another one than the peer's.
-        let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| {
-            message.attributes.iter().find_map(wanted)
-        };
-        let local = find(|attribute| match attribute {
-            AddressAttribute::Local(address) => Some(*address),
-            _ => None,
-        });
-        let plain = find(|attribute| match attribute {
-            AddressAttribute::Address(address) => Some(*address),
-            _ => None,
-        });
+        let (mut local, mut plain) = (None, None);
+        for attribute in &message.attributes {
+            if let AddressAttribute::Local(address) = attribute {
+                local = Some(*address);
+            } else if let AddressAttribute::Address(address) = attribute {
+                plain = Some(*address);
+            }
+        }
         let (index, prefix) = (message.header.index, message.header.prefix_len);
+        // On a point-to-point link the plain address is the peer's.
         Some(Self { index, address: local.or(plain)?, prefix })
     }
 }
@@ -421,13 +418,12 @@ impl Route {
             is_unicast: header.kind == RouteType::Unicast,
         };
         for attribute in &message.attributes {
-            match attribute {
-                RouteAttribute::Destination(to) => {
-                    route.to = ip(to).map(|to| (to, header.destination_prefix_length));
-                }
-                RouteAttribute::Gateway(via) => route.via = ip(via),
-                RouteAttribute::Oif(out) => route.out = Some(*out),
-                _ => {}
+            if let RouteAttribute::Destination(to) = attribute {
+                route.to = ip(to).map(|to| (to, header.destination_prefix_length));
+            } else if let RouteAttribute::Gateway(via) = attribute {
+                route.via = ip(via);
+            } else if let RouteAttribute::Oif(out) = attribute {
+                route.out = Some(*out);
             }
         }
         Some(route)
@@ -436,8 +432,8 @@ impl Route {
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
-        RouteAddress::Inet(v4) => Some(IpAddr::V4(Ipv4Addr::from(v4.octets()))),
-        RouteAddress::Inet6(v6) => Some(IpAddr::V6(Ipv6Addr::from(v6.octets()))),
-        _ => None,
+        RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
+        RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
+        RouteAddress::Mpls(_) | RouteAddress::Other(_) | _ => None,
     }
 }

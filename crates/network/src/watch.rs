@@ -76,9 +76,11 @@ fn read_events(mut rest: &[u8], events: &mut Vec<LinkEvent>) {
         if let NetlinkPayload::InnerMessage(message) = message.payload
             && let Some(link) = Link::read(&message)
         {
-            events.push(match message {
-                RouteNetlinkMessage::DelLink(_) => LinkEvent::Vanished(link),
-                _ => LinkEvent::Present(link),
+            let has_gone = matches!(message, RouteNetlinkMessage::DelLink(_));
+            events.push(if has_gone {
+                LinkEvent::Vanished(link)
+            } else {
+                LinkEvent::Present(link)
             });
         }
     }

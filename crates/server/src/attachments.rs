@@ -148,12 +148,14 @@ fn open_at_interface(name: InterfaceName, is_shared: bool) -> Result<Opened, Str
 }
 
 fn open_in_namespace(name: &NetnsName) -> Result<Opened, String> {
-    let namespace = Namespace::open(name.path().as_ref()).map_err(|fault| match fault {
-        NamespaceFault::Absent { .. } => format!(
-            "there is no network namespace `{name}`: it is served once there is one (`ip netns add` \
-             makes one)"
-        ),
-        fault => fault.to_string(),
+    let namespace = Namespace::open(name.path().as_ref()).map_err(|fault| {
+        if matches!(fault, NamespaceFault::Absent { .. }) {
+            return format!(
+                "there is no network namespace `{name}`: it is served once there is one (`ip netns \
+                 add` makes one)"
+            );
+        }
+        fault.to_string()
     })?;
     let listened = namespace.run(|| listen_at_link_local(For::Netns, false));
     let sockets = listened
@@ -321,9 +323,9 @@ impl Attachments {
     }
 
     async fn follow_names(&mut self, names: &BTreeSet<String>) {
-        let is_named = |attachment: &Attachment| match attachment {
-            Attachment::Netns(name) => !name.is_path() && names.contains(name.as_str()),
-            _ => false,
+        let is_named = |attachment: &Attachment| {
+            let Attachment::Netns(name) = attachment else { return false };
+            !name.is_path() && names.contains(name.as_str())
         };
         self.check_namespaces(is_named).await;
         self.retry(is_named);
@@ -362,7 +364,9 @@ impl Attachments {
     fn retry(&mut self, is_meant: impl Fn(&Attachment) -> bool) {
         let waiting = self.waiting.keys().filter(|(attachment, _)| is_meant(attachment));
         let waiting: Vec<_> = waiting.cloned().collect();
-        waiting.into_iter().for_each(|key| self.try_open(key));
+        for key in waiting {
+            self.try_open(key);
+        }
     }
 
     async fn close(&mut self, key: &(Attachment, InstanceId)) {

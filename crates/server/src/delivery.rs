@@ -48,20 +48,13 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Returns whether the peer's kernel has it. Where the kernel does not say, it is taken to.
-    pub(crate) fn is_delivered(self, stream: impl AsFd) -> bool {
-        sys::unacknowledged(stream).is_ok_and(|bytes| bytes == 0)
-    }
-
     /// Tells how it was lost.
     pub(crate) fn lost(self, stream: impl AsFd, reason: UndeliveredReason) -> TokenUndelivered {
         let hops = hops_of(stream, self.to);
         let is_too_far = hops.is_some_and(|hops| hops > self.hop_limit.as_hops());
-        let reason = match reason {
-            // Not every router says why it dropped a packet.
-            UndeliveredReason::Timeout if is_too_far => UndeliveredReason::HopLimit,
-            reason => reason,
-        };
+        // Not every router says why it dropped a packet.
+        let is_silent = reason == UndeliveredReason::Timeout && is_too_far;
+        let reason = if is_silent { UndeliveredReason::HopLimit } else { reason };
         TokenUndelivered {
             instance: self.instance,
             source: self.to,
@@ -72,27 +65,33 @@ impl Sent {
     }
 }
 
-/// A connection with a token under way. Dropped before [`is_done`](Self::is_done), it is reset, so
+/// Returns whether the peer's kernel has everything that was sent. Where ours does not say, it is
+/// taken to have nothing.
+pub(crate) fn has_arrived(stream: impl AsFd) -> bool {
+    sys::unacknowledged(stream).is_ok_and(|bytes| bytes == 0)
+}
+
+/// A connection with a token under way. Dropped before [`end`](Self::end), it is reset, so
 /// that the kernel does not go on sending for a process that has forgotten about it.
 pub(crate) struct UnderWay<'s> {
     stream: &'s AsyncFd<OwnedFd>,
-    is_done: bool,
+    has_arrived: bool,
 }
 
 impl<'s> UnderWay<'s> {
     pub(crate) fn of(stream: &'s AsyncFd<OwnedFd>) -> Self {
-        Self { stream, is_done: false }
+        Self { stream, has_arrived: false }
     }
 
     /// The token has arrived: the connection ends in good order.
-    pub(crate) fn is_done(mut self) {
-        self.is_done = true;
+    pub(crate) fn end(mut self) {
+        self.has_arrived = true;
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if !self.is_done {
+        if !self.has_arrived {
             // Where it cannot be set, the kernel gives up by itself after a while.
             let _ = sockopt::set_socket_linger(self.stream.get_ref(), Some(Duration::ZERO));
         }
@@ -103,7 +102,6 @@ impl Drop for UnderWay<'_> {
 /// is known how it is being lost.
 pub(crate) async fn watch(
     stream: &AsyncFd<OwnedFd>,
-    sent: Sent,
     mut lost: impl FnMut(UndeliveredReason),
 ) -> bool {
     if shutdown(stream.get_ref(), Shutdown::Write).is_err() {
@@ -117,7 +115,7 @@ pub(crate) async fn watch(
         }
     };
     loop {
-        if sent.is_delivered(stream.get_ref()) {
+        if has_arrived(stream.get_ref()) {
             return true;
         }
         if start.elapsed() >= DEADLINE {

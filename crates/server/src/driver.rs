@@ -151,13 +151,13 @@ pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, door
         };
         for _ in 0..ACCEPT_BATCH {
             match acceptfrom_with(listener.get_ref(), FLAGS) {
-                Ok((stream, Some(address))) => {
-                    if let Ok(address) = SocketAddr::try_from(address) {
+                Ok((stream, address)) => {
+                    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+                    // Only sockets of other families have peers without an address.
+                    if let Some(address) = address {
                         worker.serve(stream, door, address.ip());
                     }
                 }
-                // Only sockets of other families have peers without an address.
-                Ok((_, None)) => {}
                 Err(Errno::WOULDBLOCK) => {
                     ready.clear_ready();
                     break;
@@ -377,8 +377,8 @@ impl Worker {
                 self.notices.tell(Notice::TokenUndelivered(lost));
             }
         };
-        if delivery::watch(stream, sent, lost).await {
-            under_way.is_done();
+        if delivery::watch(stream, lost).await {
+            under_way.end();
             return match ending {
                 Ending::Close => State::Done,
                 Ending::Drain => State::Drain,
@@ -421,7 +421,7 @@ impl Worker {
 fn transmit(stream: &OwnedFd, bytes: &[u8], ending: Ending, sent: Option<Sent>) -> State {
     match send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
         Ok(count) if count == bytes.len() => match (sent, ending) {
-            (Some(sent), ending) if !sent.is_delivered(stream) => State::Deliver(sent, ending),
+            (Some(sent), ending) if !delivery::has_arrived(stream) => State::Deliver(sent, ending),
             (_, Ending::Close) => State::Done,
             (_, Ending::Drain) => State::Drain,
         },

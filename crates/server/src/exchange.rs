@@ -283,3 +283,88 @@ impl Sources for Drawn<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use model::{Attachment, OptionsChange};
+    use store::{Change, Memory, Origin, Store};
+
+    use super::*;
+
+    const MAC: MacAddress = MacAddress::from_bytes([2, 0, 0, 0, 0, 5]);
+    const OTHER: MacAddress = MacAddress::from_bytes([2, 0, 0, 0, 0, 6]);
+
+    /// A store with an instance that has `MAC`, 10.0.0.5 and fd00::5, attached like this.
+    fn store(attachments: &[&str]) -> (Store, InstanceId) {
+        let mut instance = Instance::described(InstanceId::from_number(5));
+        let interface = &mut instance.interfaces[0];
+        interface.mac = MAC;
+        interface.ipv4[0].private = [10, 0, 0, 5].into();
+        interface.ipv6 = vec!["fd00::5".parse().unwrap()];
+        let parse = |text: &&str| text.parse::<Attachment>().unwrap();
+        instance.attachments = attachments.iter().map(parse).collect();
+        let enabled = Some(Switch::Enabled);
+        let options = OptionsChange { http_protocol_ipv6: enabled, ..OptionsChange::default() };
+        instance.options = options.apply(instance.options);
+        let id = instance.id;
+        let store = Store::open(Box::new(Memory::default())).unwrap();
+        let change = Change::PutInstance(Arc::new(instance), Origin::Api);
+        store.transact(|_| Ok::<_, Infallible>((vec![change], ()))).unwrap();
+        (store, id)
+    }
+
+    fn identified(
+        store: &Store,
+        entrance: Entrance,
+        address: &str,
+        mac: Option<MacAddress>,
+    ) -> Result<InstanceId, Unanswered> {
+        let peer = Peer { entrance, address: address.parse().unwrap(), mac };
+        identify(&store.snapshot(), peer).map(|instance| instance.id)
+    }
+
+    #[test]
+    fn at_a_shared_listener_the_source_address_tells() {
+        let (store, id) = store(&["source=10.0.0.5", "source=fd00::5"]);
+        let ask = |address| identified(&store, Entrance::Shared, address, Some(OTHER));
+        assert_eq!(ask("10.0.0.5"), Ok(id));
+        assert_eq!(ask("fd00::5"), Ok(id));
+        assert_eq!(ask("10.0.0.6"), Err(Unanswered::Unattached));
+    }
+
+    #[test]
+    fn a_source_with_a_mac_must_come_from_it() {
+        let (store, id) = store(&["source=10.0.0.5,mac=02:00:00:00:00:05"]);
+        let ask = |mac| identified(&store, Entrance::Shared, "10.0.0.5", mac);
+        assert_eq!(ask(Some(MAC)), Ok(id));
+        assert_eq!(ask(Some(OTHER)), Err(Unanswered::NotItsAddress));
+        assert_eq!(ask(None), Err(Unanswered::MacUnknown));
+    }
+
+    #[test]
+    fn at_an_interface_mac_and_address_must_both_be_the_instances() {
+        let (store, id) = store(&["interface=tap0"]);
+        let ask = |address, mac| identified(&store, Entrance::Interface(id), address, mac);
+        assert_eq!(ask("10.0.0.5", Some(MAC)), Ok(id));
+        assert_eq!(ask("fd00::5", Some(MAC)), Ok(id));
+        assert_eq!(ask("fe80::ff:fe00:5", Some(MAC)), Ok(id), "its link-local address");
+        assert_eq!(ask("10.0.0.6", Some(MAC)), Err(Unanswered::NotItsAddress));
+        assert_eq!(ask("10.0.0.5", Some(OTHER)), Err(Unanswered::NotItsAddress));
+        assert_eq!(ask("10.0.0.5", None), Err(Unanswered::MacUnknown));
+    }
+
+    #[test]
+    fn an_instance_that_is_gone_asks_no_more() {
+        let (store, id) = store(&[]);
+        let own = Entrance::Instance(id);
+        assert_eq!(identified(&store, own, "127.0.0.1", None), Ok(id));
+        let delete = vec![Change::DeleteInstance(id)];
+        store.transact(|_| Ok::<_, Infallible>((delete, ()))).unwrap();
+        for entrance in [own, Entrance::Interface(id), Entrance::Shared] {
+            let refused = identified(&store, entrance, "10.0.0.5", Some(MAC));
+            assert_eq!(refused, Err(Unanswered::Unattached));
+        }
+    }
+}

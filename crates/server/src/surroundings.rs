@@ -25,27 +25,26 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn view(&self, attachment: &Attachment, state: State) -> AttachmentView {
-        let waiting = match state {
-            State::Serves(_) => None,
-            State::Waits(reason) => Some(reason),
-        };
-        AttachmentView {
-            attachment: attachment.to_string(),
-            waiting,
-            limits_hops: limits_hops(attachment),
-        }
-    }
-
     fn state(&self, attachment: &Attachment, id: InstanceId) -> State {
         match attachment {
+            Attachment::Interface(_) | Attachment::Listener(_) | Attachment::Netns(_) => {
+                self.board.state(attachment, id)
+            }
             Attachment::Source { .. } if self.ready.shared.is_empty() => {
                 State::Waits(NO_SHARED_LISTENER.to_owned())
             }
             Attachment::Source { .. } => State::Serves(self.ready.shared.clone()),
-            entrance => self.board.state(entrance, id),
         }
     }
+}
+
+fn view(attachment: &Attachment, state: State) -> AttachmentView {
+    let waiting = match state {
+        State::Serves(_) => None,
+        State::Waits(reason) => Some(reason),
+    };
+    let limits_hops = limits_hops(attachment);
+    AttachmentView { attachment: attachment.to_string(), waiting, limits_hops }
 }
 
 const NO_SHARED_LISTENER: &str = "there is no address for instances told by their source: start the server with one, such as \
@@ -80,13 +79,13 @@ impl Surroundings for Running {
 
     fn attached(&self, instance: &Instance) -> Vec<AttachmentView> {
         let state = |attachment| self.state(attachment, instance.id);
-        let view = |attachment| self.view(attachment, state(attachment));
+        let view = |attachment| view(attachment, state(attachment));
         instance.attachments.iter().map(view).collect()
     }
 
     fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis {
         let view = |(attachment, id, state): (Attachment, InstanceId, State)| {
-            (id, self.view(&attachment, state))
+            (id, view(&attachment, state))
         };
         let losses = self.ledger.losses().into_iter().map(|losses| UndeliveredView {
             instance_id: losses.last.instance,
@@ -108,13 +107,10 @@ impl Surroundings for Running {
     }
 
     fn try_attachment(&self, attachment: &Attachment) -> Result<(), String> {
-        match attachment {
-            Attachment::Source { .. } if self.ready.shared.is_empty() => {
-                Err(NO_SHARED_LISTENER.to_owned())
-            }
-            Attachment::Source { .. } => Ok(()),
-            entrance => attachments::open(entrance, 1, self.ready.is_ec2_shared()).map(drop),
+        if matches!(attachment, Attachment::Source { .. }) && self.ready.shared.is_empty() {
+            return Err(NO_SHARED_LISTENER.to_owned());
         }
+        attachments::open(attachment, 1, self.ready.is_ec2_shared()).map(drop)
     }
 
     fn settle(&self, generation: Generation) {

@@ -75,10 +75,10 @@ impl Snapshot {
     /// whichever order they come.
     pub(crate) fn apply_all(&mut self, changes: Vec<Change>) -> Result<(), AttachmentTaken> {
         for change in &changes {
-            match change {
-                Change::DeleteInstance(id) => self.release(*id),
-                Change::PutInstance(instance, _) => self.release(instance.id),
-                _ => {}
+            if let Change::DeleteInstance(id) = change {
+                self.release(*id);
+            } else if let Change::PutInstance(instance, _) = change {
+                self.release(instance.id);
             }
         }
         changes.into_iter().try_for_each(|change| self.apply(change))
@@ -114,10 +114,12 @@ impl Snapshot {
             return;
         };
         for attachment in instance.attachments.iter().map(Attachment::claim) {
-            match attachment {
-                Attachment::Source { address, .. } => _ = self.sources.remove_mut(&address),
-                entrance if entrance.is_exclusive() => _ = self.entrances.remove_mut(&entrance),
-                entrance => _ = self.any_ports.remove_mut(&(entrance, id)),
+            if let Attachment::Source { address, .. } = attachment {
+                self.sources.remove_mut(&address);
+            } else if attachment.is_exclusive() {
+                self.entrances.remove_mut(&attachment);
+            } else {
+                self.any_ports.remove_mut(&(attachment, id));
             }
         }
     }
@@ -129,14 +131,12 @@ impl Snapshot {
                 let attachment = attachment.claim();
                 return Err(AttachmentTaken { attachment, holder, claimant: id });
             }
-            match attachment {
-                Attachment::Source { address, mac } => {
-                    self.sources.insert_mut(address.to_canonical(), (id, *mac));
-                }
-                entrance if entrance.is_exclusive() => {
-                    self.entrances.insert_mut(entrance.clone(), id);
-                }
-                entrance => self.any_ports.insert_mut((entrance.clone(), id)),
+            if let Attachment::Source { address, mac } = attachment {
+                self.sources.insert_mut(address.to_canonical(), (id, *mac));
+            } else if attachment.is_exclusive() {
+                self.entrances.insert_mut(attachment.clone(), id);
+            } else {
+                self.any_ports.insert_mut((attachment.clone(), id));
             }
         }
         Ok(())
@@ -144,9 +144,10 @@ impl Snapshot {
 
     /// Returns who has an attachment that only one instance can have.
     pub fn holder(&self, attachment: &Attachment) -> Option<InstanceId> {
-        match attachment {
-            Attachment::Source { address, .. } => self.source(*address).map(|(id, _)| id),
-            entrance => self.entrances.get(entrance).copied(),
+        if let Attachment::Source { address, .. } = attachment {
+            self.source(*address).map(|(id, _)| id)
+        } else {
+            self.entrances.get(attachment).copied()
         }
     }
 

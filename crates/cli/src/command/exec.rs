@@ -51,16 +51,15 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
 fn enter(id: InstanceId, in_container: bool) -> Result<(), Fault> {
     let name = if in_container { Host::container_namespace_of(id) } else { id.to_string() };
     let path = Namespace::path_of(&name);
-    let namespace = Namespace::open(&path).map_err(|fault| match fault {
-        NamespaceFault::Absent { .. } if in_container => Fault::told(format!(
-            "{id} has no container here: launch one with `imds instance launch --driver netns \
-             --container`"
-        )),
-        NamespaceFault::Absent { .. } => Fault::told(format!(
-            "{id} has no network namespace here: launch one with `imds instance launch --driver \
-             netns`"
-        )),
-        fault => Fault::failed(&fault),
+    let what = if in_container { ("container", " --container") } else { ("network namespace", "") };
+    let namespace = Namespace::open(&path).map_err(|fault| {
+        if matches!(fault, NamespaceFault::Absent { .. }) {
+            return Fault::told(format!(
+                "{id} has no {} here: launch one with `imds instance launch --driver netns{}`",
+                what.0, what.1
+            ));
+        }
+        Fault::failed(&fault)
     })?;
     namespace.enter().map_err(|fault| Fault::failed(&fault))
 }
