@@ -7,8 +7,7 @@
 use metadata::{Body, ContentType, Method, Profile, Refusal};
 use model::{HttpTokens, Instance, Outcome, Switch};
 use server::{
-    Connection, Desk, Ending, Exchange, Family, HEAD_DEADLINE_MILLIS, Peer, Sending, Step,
-    Unanswered, Wire,
+    Connection, Desk, Ending, Exchange, HEAD_DEADLINE_MILLIS, Peer, Sending, Step, Unanswered, Wire,
 };
 
 use crate::framing::Answer;
@@ -224,7 +223,7 @@ fn expect(scene: Scene, sent: &[u8], reading: &Reading) -> Expected<'static> {
         return Expected::Closed(Unanswered::Unattached);
     };
     let takes_ipv6 = instance.options.http_protocol_ipv6 == Switch::Enabled;
-    if scene.family() == Family::V6 && !takes_ipv6 {
+    if scene.address().is_ipv6() && !takes_ipv6 {
         return Expected::Closed(Unanswered::Ipv6Disabled);
     }
     let head = match reading {

@@ -3,34 +3,13 @@
 
 use std::sync::Arc;
 
-use control::native::{Request, Surroundings, handle};
+use control::native::{NoServer, Request, handle};
 use metadata::ContentType;
-use model::{Instance, InstanceId, Switch};
-use store::Store;
+use model::{Attachment, Instance, InstanceId, Switch};
+use store::{Snapshot, Store};
 
 use crate::scene::{full, started};
 use crate::tree::{self, NOW, Table, crawl};
-
-/// A server that cannot be reached.
-struct Nowhere;
-
-impl Surroundings for Nowhere {
-    fn endpoints(&self, _: InstanceId) -> Vec<String> {
-        vec!["http://127.0.0.1:1338/".to_owned()]
-    }
-
-    fn default_instance(&self) -> InstanceId {
-        Instance::default_id()
-    }
-
-    fn management_endpoint(&self) -> String {
-        "http://127.0.0.1:1339/".to_owned()
-    }
-
-    fn certificates(&self) -> Option<Vec<(String, String)>> {
-        None
-    }
-}
 
 /// Reads `data` as a request and does what it asks.
 pub fn check(data: &[u8]) {
@@ -41,7 +20,7 @@ pub fn check(data: &[u8]) {
 
     let store = started(&[full()]);
     let before = store.snapshot();
-    let result = handle(request.clone(), &store, &Nowhere, NOW);
+    let result = handle(request.clone(), &store, &NoServer, NOW);
     let after = store.snapshot();
     let Ok(result) = result else {
         assert_eq!(before.generation(), after.generation(), "a refusal changes nothing");
@@ -71,10 +50,38 @@ pub fn check(data: &[u8]) {
             can_be_put_again(&store, kept);
             can_be_served(kept);
         }
-        _ => {
+        Request::Attach { instance_id, attachment, .. } => {
+            assert!(has(&after, instance_id, &attachment));
+            assert_eq!(after.holder(&attachment).unwrap_or(instance_id), instance_id);
+        }
+        Request::Detach { instance_id, attachment } => {
+            assert!(has(&before, instance_id, &attachment));
+            let is_free = attachment.is_exclusive() && after.holder(&attachment).is_none();
+            assert!(is_free || !attachment.is_exclusive());
+        }
+        Request::LaunchInstance(launch) => {
+            let id = launch.instance_id.expect("no server draws one");
+            assert!(before.instance(id).is_none(), "it is new");
+            let launched = after.instance(id).expect("it is there");
+            assert_eq!(launched.check(), Ok(()));
+            can_be_served(launched);
+        }
+        Request::TerminateInstance { instance_id } => {
+            assert!(before.instance(instance_id).is_some());
+            assert!(after.instance(instance_id).is_none());
+        }
+        Request::Diagnose {}
+        | Request::Environment {}
+        | Request::IdentityCertificates {}
+        | Request::ListInstances {} => {
             assert_eq!(before.generation(), after.generation(), "asking changes nothing");
         }
     }
+}
+
+fn has(snapshot: &Snapshot, id: InstanceId, attachment: &Attachment) -> bool {
+    let instance = snapshot.instance(id).expect("it is there");
+    instance.attachments.iter().any(|has| has.claim() == attachment.claim())
 }
 
 /// What is not understood is refused, so that what is written is what was read.
@@ -93,6 +100,7 @@ fn shows(result: &serde_json::Value, instance: Option<&Arc<Instance>>) {
     let mut shown = result.clone();
     let shown = shown.as_object_mut().expect("an instance is an object");
     assert!(shown.remove("endpoints").is_some());
+    assert!(shown.remove("attached").is_some());
     let shown: Instance =
         serde_json::from_value(shown.clone().into()).expect("an instance is read again");
     assert_eq!(Some(&shown), instance.map(|instance| &**instance));
@@ -103,7 +111,7 @@ fn can_be_put_again(store: &Store, instance: &Instance) {
     let read: Instance = serde_json::from_str(&text).expect("and read");
     assert_eq!(read, *instance);
     let request = Request::PutInstance { instance: Box::new(read) };
-    assert!(handle(request, store, &Nowhere, NOW).is_ok());
+    assert!(handle(request, store, &NoServer, NOW).is_ok());
 }
 
 /// Everything that is listed can be fetched, and is what it claims to be.

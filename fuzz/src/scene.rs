@@ -1,5 +1,6 @@
 //! The world that the targets act in: instances with something of everything, and none at random.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
 
 use control::start::{Configured, Described, Fresh, start};
@@ -8,7 +9,7 @@ use model::{
     HttpTokens, Instance, InstanceId, MetadataOptions, OptionsChange, Role, Secret, SpotAction,
     SpotInterruption, Switch, Timestamp, TokenTtl,
 };
-use server::{Family, Service, ServiceSettings, Wire};
+use server::{Service, ServiceSettings, Wire};
 use store::{Memory, Store};
 
 use crate::tree::{self, NOW, Table};
@@ -49,9 +50,9 @@ impl Scene {
         if self.byte & 2 == 0 { Wire::Nitro } else { Wire::Legacy }
     }
 
-    /// Returns the protocol that a connection comes over.
-    pub fn family(self) -> Family {
-        if self.byte & 8 == 0 { Family::V4 } else { Family::V6 }
+    /// Returns the address that a connection comes from.
+    pub fn address(self) -> IpAddr {
+        if self.byte & 8 == 0 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
     }
 
     /// Whether identity documents can be signed.

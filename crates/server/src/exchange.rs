@@ -296,7 +296,7 @@ mod tests {
     const MAC: MacAddress = MacAddress::from_bytes([2, 0, 0, 0, 0, 5]);
     const OTHER: MacAddress = MacAddress::from_bytes([2, 0, 0, 0, 0, 6]);
 
-    /// A store with an instance that has `MAC`, 10.0.0.5 and fd00::5, attached like this.
+    /// A store with an instance that has `MAC`, `10.0.0.5` and `fd00::5`, attached like this.
     fn store(attachments: &[&str]) -> (Store, InstanceId) {
         let mut instance = Instance::described(InstanceId::from_number(5));
         let interface = &mut instance.interfaces[0];

@@ -33,7 +33,21 @@ fn read(packet: &[u8], address: IpAddr) -> Option<MacAddress> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_tell_what_stands_in_them_or_nothing(
+            packet in prop::collection::vec(any::<u8>(), 0..BYTES_MAX),
+            address in any::<IpAddr>(),
+        ) {
+            if let Some(mac) = read(&packet, address) {
+                prop_assert_eq!(&mac.as_bytes()[..], &packet[6..12]);
+            }
+        }
+    }
 
     #[test]
     fn the_sender_stands_behind_the_receiver() {
