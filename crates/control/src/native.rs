@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use model::{
-    Attachment, Generation, HopLimit, Instance, InstanceId, OptionsChange, Region, Secret, Switch,
+    Attachment, Generation, HopLimit, Instance, InstanceId, OptionsChange, Region, Secret,
     Timestamp, UndeliveredReason,
 };
 use serde::{Deserialize, Serialize};
@@ -453,9 +453,7 @@ fn environment(
     let default = surroundings.default_instance();
     let administrator = snapshot.administrator().ok_or(NativeRefusal::NotReady)?;
     let instance = find(snapshot, default)?;
-    let takes_ipv6 = instance.options.http_protocol_ipv6 == Switch::Enabled;
-    let is_served = |url: &String| takes_ipv6 || !url.starts_with("http://[");
-    let metadata_endpoint = surroundings.endpoints(&instance).into_iter().find(is_served);
+    let metadata_endpoint = surroundings.endpoints(&instance).into_iter().next();
     Ok(Environment {
         metadata_endpoint: metadata_endpoint.ok_or(NativeRefusal::NoEndpoint(default))?,
         management_endpoint: surroundings.management_endpoint(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use control::instances::Driver;
 use control::native::{AttachmentView, Diagnosis, Surroundings, UndeliveredView};
-use model::{Attachment, Generation, Instance, InstanceId};
+use model::{Attachment, Generation, Instance, InstanceId, Switch};
 use store::Snapshot;
 
 use crate::attachments::{self, Board, State};
@@ -71,6 +71,9 @@ impl Surroundings for Running {
                 found.extend(addresses);
             }
         }
+        // An address that the instance is not answered at is none that it reaches.
+        let takes_ipv6 = instance.options.http_protocol_ipv6 == Switch::Enabled;
+        found.retain(|address| address.is_ipv4() || takes_ipv6);
         let mut urls: Vec<String> = found.into_iter().map(url).collect();
         let mut seen = std::collections::BTreeSet::new();
         urls.retain(|url| seen.insert(url.clone()));
