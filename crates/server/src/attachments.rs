@@ -236,7 +236,7 @@ impl Attachments {
     /// Gives the workers a door that no attachment stands behind.
     pub(crate) fn open_for(&mut self, entrance: Entrance, sockets: Vec<OwnedFd>) {
         let number = self.number();
-        self.workers.open(Door { number, entrance }, sockets);
+        self.workers.open_at_each(Door { number, entrance }, sockets);
     }
 
     /// Gives the workers the door of an attachment.
@@ -249,7 +249,11 @@ impl Attachments {
             Attachment::Source { .. } => return,
         };
         let number = self.number();
-        self.workers.open(Door { number, entrance }, sockets);
+        let door = Door { number, entrance };
+        match hinge {
+            Hinge::Address => self.workers.open_at_each(door, sockets),
+            Hinge::Interface(_) | Hinge::Namespace(_) => self.workers.open_at_one(door, sockets),
+        }
         self.board.lock().doors.insert(key.clone(), State::Serves(addresses));
         self.held.insert(key, Held { number, hinge });
     }

@@ -65,13 +65,19 @@ impl Workers {
         self.orders.len()
     }
 
-    /// Opens a door with these sockets: one goes to a worker of its own, as fits its number; of
-    /// several, each goes to the next worker.
-    pub(crate) fn open(&self, door: Door, sockets: Vec<OwnedFd>) {
-        let first = if sockets.len() < self.count() { door.number.spread(self.count()) } else { 0 };
-        let from_first = self.orders.iter().cycle().skip(first);
-        for (orders, socket) in from_first.zip(sockets) {
+    /// Opens a door with a socket for each worker.
+    pub(crate) fn open_at_each(&self, door: Door, sockets: Vec<OwnedFd>) {
+        for (orders, socket) in self.orders.iter().cycle().zip(sockets) {
             // A worker that is gone has broken the server down already.
+            let _ = orders.send(Order::Open(door, socket));
+        }
+    }
+
+    /// Opens a door with all its sockets at one worker: whoever floods it has that one to wait for,
+    /// and instances at the others do not.
+    pub(crate) fn open_at_one(&self, door: Door, sockets: Vec<OwnedFd>) {
+        let orders = self.orders.get(door.number.spread(self.count()));
+        for (orders, socket) in orders.into_iter().cycle().zip(sockets) {
             let _ = orders.send(Order::Open(door, socket));
         }
     }
