@@ -217,6 +217,8 @@ pub(crate) struct Attachments {
     held: BTreeMap<(Attachment, InstanceId), Held>,
     waiting: BTreeMap<(Attachment, InstanceId), String>,
     next: DoorNumber,
+    /// The attachments that the doors are in step with.
+    followed: Option<Generation>,
 }
 
 impl Attachments {
@@ -230,7 +232,7 @@ impl Attachments {
     ) -> Self {
         let (held, waiting) = (BTreeMap::new(), BTreeMap::new());
         let next = DoorNumber::new(1);
-        Self { store, workers, board, notices, is_shared, held, waiting, next }
+        Self { store, workers, board, notices, is_shared, held, waiting, next, followed: None }
     }
 
     /// Gives the workers a door that no attachment stands behind.
@@ -288,6 +290,9 @@ impl Attachments {
     /// Closes what the store no longer has, and opens what it has more.
     async fn follow_store(&mut self) {
         let snapshot = self.store.snapshot();
+        if self.followed == Some(snapshot.entrances_since()) {
+            return self.settle(snapshot.generation());
+        }
         let wanted: BTreeSet<(Attachment, InstanceId)> =
             snapshot.entrances().map(|(attachment, id)| (attachment.clone(), id)).collect();
         let gone: Vec<_> = self.held.keys().filter(|key| !wanted.contains(key)).cloned().collect();
@@ -302,7 +307,13 @@ impl Attachments {
                 self.try_open(key);
             }
         }
-        self.board.lock().settled = snapshot.generation();
+        self.followed = Some(snapshot.entrances_since());
+        self.settle(snapshot.generation());
+    }
+
+    /// Tells those who wait that the attachments of a generation are taken up.
+    fn settle(&self, generation: Generation) {
+        self.board.lock().settled = generation;
         self.board.changed.notify_all();
     }
 

@@ -43,6 +43,8 @@ pub struct Snapshot {
     /// listeners whose port the kernel chooses.
     entrances: RedBlackTreeMapSync<Attachment, InstanceId>,
     any_ports: RedBlackTreeSetSync<(Attachment, InstanceId)>,
+    /// The generation that changed either of them last.
+    entrances_since: Generation,
     roles: RedBlackTreeMapSync<RoleName, (Arc<Role>, Origin)>,
     token_keys: Option<(Arc<TokenKeys>, Arc<TokenKeyRing>)>,
     issuer_key: Option<IssuerKey>,
@@ -58,6 +60,7 @@ impl Snapshot {
             sources: HashTrieMapSync::new_sync(),
             entrances: RedBlackTreeMapSync::new_sync(),
             any_ports: RedBlackTreeSetSync::new_sync(),
+            entrances_since: generation,
             roles: RedBlackTreeMapSync::new_sync(),
             token_keys: None,
             issuer_key: None,
@@ -78,7 +81,10 @@ impl Snapshot {
             if let Change::DeleteInstance(id) = change {
                 self.release(*id);
             } else if let Change::PutInstance(instance, _) = change {
-                self.release(instance.id);
+                let attached = |old: &Arc<Instance>| old.attachments == instance.attachments;
+                if !self.instance(instance.id).is_some_and(attached) {
+                    self.release(instance.id);
+                }
             }
         }
         changes.into_iter().try_for_each(|change| self.apply(change))
@@ -116,7 +122,10 @@ impl Snapshot {
         for attachment in instance.attachments.iter().map(Attachment::claim) {
             if let Attachment::Source { address, .. } = attachment {
                 self.sources.remove_mut(&address);
-            } else if attachment.is_exclusive() {
+                continue;
+            }
+            self.entrances_since = self.generation;
+            if attachment.is_exclusive() {
                 self.entrances.remove_mut(&attachment);
             } else {
                 self.any_ports.remove_mut(&(attachment, id));
@@ -127,13 +136,21 @@ impl Snapshot {
     fn claim(&mut self, instance: &Instance) -> Result<(), AttachmentTaken> {
         let id = instance.id;
         for attachment in &instance.attachments {
-            if let Some(holder) = self.holder(attachment).filter(|holder| *holder != id) {
-                let attachment = attachment.claim();
-                return Err(AttachmentTaken { attachment, holder, claimant: id });
+            match self.holder(attachment) {
+                Some(holder) if holder == id => continue,
+                Some(holder) => {
+                    let attachment = attachment.claim();
+                    return Err(AttachmentTaken { attachment, holder, claimant: id });
+                }
+                None if self.any_ports.contains(&(attachment.clone(), id)) => continue,
+                None => {}
             }
             if let Attachment::Source { address, mac } = attachment {
                 self.sources.insert_mut(address.to_canonical(), (id, *mac));
-            } else if attachment.is_exclusive() {
+                continue;
+            }
+            self.entrances_since = self.generation;
+            if attachment.is_exclusive() {
                 self.entrances.insert_mut(attachment.clone(), id);
             } else {
                 self.any_ports.insert_mut((attachment.clone(), id));
@@ -159,6 +176,11 @@ impl Snapshot {
     /// Returns how many source addresses are attached.
     pub fn source_count(&self) -> usize {
         self.sources.size()
+    }
+
+    /// Returns the generation since which [`entrances`](Self::entrances) are as they are.
+    pub fn entrances_since(&self) -> Generation {
+        self.entrances_since
     }
 
     /// Returns the attachments that need sockets of their own, and whose each is.

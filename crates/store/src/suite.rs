@@ -96,6 +96,11 @@ fn an_attachment_has_one_holder() {
         let snapshot = store.snapshot();
         assert_eq!(snapshot.source("10.0.0.5".parse().unwrap()), Some((one, None)));
         assert_eq!(snapshot.entrances().count(), 3);
+        // What changes no attachment leaves them as they are.
+        let since = snapshot.entrances_since();
+        let same = (**snapshot.instance(one).unwrap()).clone();
+        make(vec![put(Instance { monitoring: model::Switch::Enabled, ..same })]).unwrap();
+        assert_eq!(store.current().entrances_since(), since);
         // Changing hands in one transaction, whichever comes first.
         make(vec![attached(2, &["netns=blue"]), attached(1, &["source=10.0.0.6"])]).unwrap();
         assert_eq!(store.current().holder(&"netns=blue".parse().unwrap()), Some(two));
