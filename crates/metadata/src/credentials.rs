@@ -77,15 +77,16 @@ impl IssuerKey {
         delivery: RoleDelivery,
         now: Timestamp,
     ) -> Credentials {
+        let instance = instance.text();
         // Instances rotate at different minutes.
-        let [a, b, c, d, ..] = self.block(&["phase", instance.as_str(), role], 0);
+        let [a, b, c, d, ..] = self.block(&["phase", &instance, role], 0);
         let phase = i64::from(u16::from_be_bytes([a, b])) % ROTATION_SECONDS;
         let spread = i64::from(u16::from_be_bytes([c, d])) % LIFE_SECONDS_SPREAD;
         let updated = now.as_seconds() - (now.as_seconds() - phase).rem_euclid(ROTATION_SECONDS);
 
         let updated_text = updated.to_string();
         let bytes = |part: &str, length: usize| -> Vec<u8> {
-            let context = [part, instance.as_str(), role, delivery.as_str(), &updated_text];
+            let context = [part, &instance, role, delivery.as_str(), &updated_text];
             (0..).flat_map(|number| self.block(&context, number)).take(length).collect()
         };
         let session_token = [&TOKEN_START[..], &bytes("token", TOKEN_RANDOM_BYTES)].concat();

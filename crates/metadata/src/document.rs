@@ -1,6 +1,6 @@
 //! The documents of an instance that are not secret: identity, instance profile, events.
 
-use model::{Instance, InstanceProfileStatus, MaintenanceState, Timestamp};
+use model::{Instance, InstanceProfileStatus, KernelId, MaintenanceState, RamdiskId, Timestamp};
 
 use crate::json::Object;
 
@@ -18,13 +18,13 @@ pub fn identity_document(instance: &Instance) -> String {
         .list("billingProducts", instance.billing_products.iter().map(|code| &**code))
         .optional("devpayProductCodes", None)
         .list("marketplaceProductCodes", instance.product_codes.iter().map(|code| &**code))
-        .text("imageId", instance.ami_id.as_str())
-        .text("instanceId", instance.id.as_str())
+        .text("imageId", &instance.ami_id.text())
+        .text("instanceId", &instance.id.text())
         .text("instanceType", &instance.instance_type)
-        .optional("kernelId", instance.kernel_id.as_ref().map(model::KernelId::as_str))
+        .optional("kernelId", instance.kernel_id.map(KernelId::text).as_deref())
         .text("pendingTime", &instance.pending_time.to_string())
         .optional("privateIp", private_ip.as_deref())
-        .optional("ramdiskId", instance.ramdisk_id.as_ref().map(model::RamdiskId::as_str))
+        .optional("ramdiskId", instance.ramdisk_id.map(RamdiskId::text).as_deref())
         .text("region", instance.region.as_str())
         .text("version", "2017-09-30")
         .end()
@@ -153,7 +153,7 @@ mod tests {
   "version" : "2017-09-30"
 }"#;
         assert_eq!(identity_document(&instance), expected);
-        instance.product_codes = vec!["1abc2defghijklm3nopqrs4tu".parse().unwrap()];
+        instance.product_codes = vec!["1abc2defghijklm3nopqrs4tu".parse().unwrap()].into();
         assert!(
             identity_document(&instance)
                 .contains(r#""marketplaceProductCodes" : [ "1abc2defghijklm3nopqrs4tu" ]"#)

@@ -194,7 +194,7 @@ impl Associated {
     fn new(prefix: [u8; PREFIX_BYTES], instance: InstanceId) -> Self {
         let mut bytes = [0; ASSOCIATED_BYTES_MAX];
         let mut length = 0;
-        for (to, from) in bytes.iter_mut().zip(prefix.iter().chain(instance.as_str().as_bytes())) {
+        for (to, from) in bytes.iter_mut().zip(prefix.iter().chain(instance.text().as_bytes())) {
             *to = *from;
             length += 1;
         }

@@ -68,7 +68,7 @@ spelled! {
 }
 
 /// A scheduled maintenance event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaintenanceEvent {
     /// The event's id, such as `instance-event-0d59937288b749b32`.
@@ -87,7 +87,7 @@ pub struct MaintenanceEvent {
 }
 
 /// The two-minute notice of a spot interruption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpotInterruption {
     /// What will be done.
@@ -97,7 +97,7 @@ pub struct SpotInterruption {
 }
 
 /// The events of an instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Events {
     /// Scheduled and past maintenance.

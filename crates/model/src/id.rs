@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use arrayvec::ArrayString;
 
+use crate::Shared;
 use crate::serial::written_as_text;
 
 /// Why a text is not an id.
@@ -35,26 +36,75 @@ pub(crate) fn quoted(text: &str) -> String {
     text.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
+/// The text of a resource id; the longest is that of a subnet.
+pub type IdText = ArrayString<24>;
+
+/// The digits of a resource id, four bits each, the first one first. The last four bits are 1 if
+/// there are 17 digits, and 0 if there are 8, with zeros behind them.
+///
+/// A million instances hold several million ids. The order is that of the texts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Digits([u8; 9]);
+
+impl Digits {
+    const fn long(number: u128) -> Self {
+        Self::of(number << 4 | 1)
+    }
+
+    const fn of(bits: u128) -> Self {
+        let [.., a, b, c, d, e, f, g, h, i] = bits.to_be_bytes();
+        Self([a, b, c, d, e, f, g, h, i])
+    }
+
+    fn parse(digits: &str) -> Option<Self> {
+        let mut number = 0;
+        for digit in digits.bytes() {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            number = number << 4 | u128::from(value);
+        }
+        match digits.len() {
+            8 => Some(Self::of(number << (4 * (17 - 8 + 1)))),
+            17 => Some(Self::long(number)),
+            _ => None,
+        }
+    }
+
+    fn text(self, prefix: &str) -> IdText {
+        let [.., last] = self.0;
+        let length = if last & 1 == 1 { 17 } else { 8 };
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).take(length);
+        let mut text = IdText::new();
+        // It fits: the longest prefix and 17 digits are 24 bytes.
+        let _ = text.try_push_str(prefix);
+        for digit in digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)) {
+            let _ = text.try_push(digit);
+        }
+        text
+    }
+}
+
 macro_rules! resource_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(ArrayString<24>);
+        pub struct $name(Digits);
 
         impl $name {
             /// What every id of this kind starts with.
             pub const PREFIX: &'static str = $prefix;
 
             /// Returns the id as text, prefix included.
-            pub fn as_str(&self) -> &str {
-                self.0.as_str()
+            pub fn text(self) -> IdText {
+                self.0.text($prefix)
             }
 
             /// Makes the 17-digit id whose digits are those of `number`, from the lowest.
-            pub fn from_number(number: u128) -> Self {
-                // 17 hexadecimal digits are 68 bits.
-                let text = format!("{}{:017x}", $prefix, number & ((1 << 68) - 1));
-                Self(ArrayString::from(&text).unwrap_or_default())
+            pub const fn from_number(number: u128) -> Self {
+                Self(Digits::long(number))
             }
         }
 
@@ -62,28 +112,21 @@ macro_rules! resource_id {
             type Err = IdRefusal;
 
             fn from_str(text: &str) -> Result<Self, IdRefusal> {
-                text.strip_prefix($prefix)
-                    .filter(|digits| matches!(digits.len(), 8 | 17))
-                    .filter(|digits| digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
-                    .and_then(|_| ArrayString::from(text).ok())
-                    .map(Self)
-                    .ok_or_else(|| IdRefusal::Resource {
-                        what: $what,
-                        prefix: $prefix,
-                        text: quoted(text),
-                    })
+                text.strip_prefix($prefix).and_then(Digits::parse).map(Self).ok_or_else(|| {
+                    IdRefusal::Resource { what: $what, prefix: $prefix, text: quoted(text) }
+                })
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
+                f.pad(&self.text())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
+                f.pad(&self.text())
             }
         }
 
@@ -168,7 +211,7 @@ written_as_text!(AccountId);
 
 /// A region, such as `us-east-1`; partition and domain names follow from it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Region(Box<str>);
+pub struct Region(Shared<Box<str>>);
 
 impl Region {
     /// Returns the name.
@@ -176,9 +219,13 @@ impl Region {
         &self.0
     }
 
+    pub(crate) fn shared_text(&mut self) -> &mut Shared<Box<str>> {
+        &mut self.0
+    }
+
     /// Returns the partition, as `services/partition` shows it.
     pub fn partition(&self) -> &'static str {
-        match &*self.0 {
+        match self.as_str() {
             name if name.starts_with("cn-") => "aws-cn",
             name if name.starts_with("us-gov-") => "aws-us-gov",
             name if name.starts_with("us-isob-") => "aws-iso-b",
@@ -205,7 +252,11 @@ impl FromStr for Region {
         let shaped = (3..=32).contains(&text.len())
             && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && text.contains('-');
-        if shaped { Ok(Self(text.into())) } else { Err(IdRefusal::Region(quoted(text))) }
+        if shaped {
+            Ok(Self(Shared::from(Box::from(text))))
+        } else {
+            Err(IdRefusal::Region(quoted(text)))
+        }
     }
 }
 
@@ -271,21 +322,37 @@ mod tests {
     #[test]
     fn resource_ids_are_prefix_and_8_or_17_hex_digits() {
         for good in ["i-1234567890abcdef0", "i-1234abcd"] {
-            assert_eq!(good.parse::<InstanceId>().unwrap().as_str(), good);
+            assert_eq!(&*good.parse::<InstanceId>().unwrap().text(), good);
         }
         for bad in
             ["", "i-", "i-1234567890abcdef", "i-1234567890ABCDEF0", "ami-1234abcd", "i-1234abcg"]
         {
             assert!(bad.parse::<InstanceId>().is_err(), "{bad:?}");
         }
-        assert_eq!("subnet-0123456789abcdef0".parse::<SubnetId>().unwrap().as_str().len(), 24);
+        assert_eq!("subnet-0123456789abcdef0".parse::<SubnetId>().unwrap().text().len(), 24);
     }
 
     #[test]
     fn numbers_make_17_digits() {
-        assert_eq!(InstanceId::from_number(0xabc).as_str(), "i-00000000000000abc");
+        assert_eq!(&*InstanceId::from_number(0xabc).text(), "i-00000000000000abc");
         let most = SubnetId::from_number(u128::MAX);
-        assert_eq!(most.as_str().parse::<SubnetId>(), Ok(most));
+        assert_eq!(most.text().parse::<SubnetId>(), Ok(most));
+        assert_eq!(&*most.text(), "subnet-fffffffffffffffff");
+    }
+
+    #[test]
+    fn ids_are_small_and_in_the_order_of_their_texts() {
+        assert_eq!(size_of::<InstanceId>(), 9);
+        let texts = [
+            "i-00000000",
+            "i-00000000000000000",
+            "i-00000000000000001",
+            "i-00000001",
+            "i-1234abcd",
+        ];
+        let ids: Vec<InstanceId> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(ids.is_sorted());
+        assert!(ids.iter().zip(texts).all(|(id, text)| id.to_string() == text));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::serial::spelled;
 use crate::{
     AccountId, AmiId, Attachment, Events, InstanceId, InstanceProfile, Interface, KernelId, Line,
-    MacAddress, MetadataOptions, RamdiskId, Region, ReservationId, Switch, TagKey, Timestamp,
-    UserData,
+    MacAddress, MetadataOptions, RamdiskId, Region, ReservationId, Shared, Switch, TagKey,
+    Timestamp, UserData,
 };
 
 spelled! {
@@ -73,7 +73,7 @@ spelled! {
 }
 
 /// Where the instance runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
     /// The zone's name, such as `us-east-1a`.
@@ -92,7 +92,7 @@ pub struct Placement {
 }
 
 /// The key pair named at launch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPair {
     /// The key pair's name.
@@ -102,7 +102,7 @@ pub struct KeyPair {
 }
 
 /// An entry of `block-device-mapping/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockDevice {
     /// The virtual name: `ami`, `root`, `swap`, `ebsN` or `ephemeralN`.
@@ -138,7 +138,7 @@ pub struct Instance {
     pub region: Region,
     /// The place within the region.
     #[serde(default = "defaults::placement")]
-    pub placement: Placement,
+    pub placement: Shared<Placement>,
     /// The type, such as `m5.large`.
     #[serde(default = "defaults::instance_type")]
     pub instance_type: Line,
@@ -168,13 +168,13 @@ pub struct Instance {
     pub ami_manifest_path: Option<Line>,
     /// The images that the image was made from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ancestor_ami_ids: Vec<AmiId>,
+    pub ancestor_ami_ids: Shared<Vec<AmiId>>,
     /// Marketplace product codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub product_codes: Vec<Line>,
+    pub product_codes: Shared<Vec<Line>>,
     /// Billing products, shown in the identity document.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub billing_products: Vec<Line>,
+    pub billing_products: Shared<Vec<Line>>,
     /// The kernel of a paravirtual image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_id: Option<KernelId>,
@@ -204,19 +204,19 @@ pub struct Instance {
     pub dns_hostnames: Switch,
     /// The key pair named at launch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_pair: Option<KeyPair>,
+    pub key_pair: Option<Shared<KeyPair>>,
     /// Block devices at launch.
     #[serde(default = "defaults::block_devices")]
-    pub block_devices: Vec<BlockDevice>,
+    pub block_devices: Shared<Vec<BlockDevice>>,
     /// The attached instance profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance_profile: Option<InstanceProfile>,
+    pub instance_profile: Option<Shared<InstanceProfile>>,
     /// User data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<UserData>,
     /// Tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<TagKey, Box<str>>,
+    pub tags: Shared<BTreeMap<TagKey, Box<str>>>,
     /// Whether detailed monitoring is on.
     #[serde(default = "defaults::disabled")]
     pub monitoring: Switch,
@@ -225,7 +225,7 @@ pub struct Instance {
     pub hibernation: Option<Switch>,
     /// What is going to happen to it.
     #[serde(default)]
-    pub events: Events,
+    pub events: Shared<Events>,
 }
 
 /// Fields of an instance that do not go together.

@@ -8,7 +8,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::serial::written_as_text;
-use crate::{AccountId, InstanceId, InterfaceId, Line, SecurityGroupId, SubnetId, VpcId};
+use crate::{AccountId, InstanceId, InterfaceId, Line, SecurityGroupId, Shared, SubnetId, VpcId};
 
 /// An Ethernet address, written in lower case with colons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,7 +80,7 @@ pub struct Ipv4Address {
 }
 
 /// A security group of an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecurityGroup {
     /// The group's id.
@@ -114,16 +114,16 @@ pub struct Interface {
     pub ipv4: Vec<Ipv4Address>,
     /// IPv6 addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ipv6: Vec<Ipv6Addr>,
+    pub ipv6: Shared<Vec<Ipv6Addr>>,
     /// Delegated IPv4 prefixes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ipv4_prefixes: Vec<Ipv4Net>,
+    pub ipv4_prefixes: Shared<Vec<Ipv4Net>>,
     /// Delegated IPv6 prefixes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ipv6_prefixes: Vec<Ipv6Net>,
+    pub ipv6_prefixes: Shared<Vec<Ipv6Net>>,
     /// Security groups.
     #[serde(default)]
-    pub security_groups: Vec<SecurityGroup>,
+    pub security_groups: Shared<Vec<SecurityGroup>>,
     /// The subnet.
     #[serde(default = "default_subnet_id")]
     pub subnet_id: SubnetId,
@@ -132,16 +132,16 @@ pub struct Interface {
     pub subnet_ipv4_cidr: Option<Ipv4Net>,
     /// The subnet's IPv6 blocks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub subnet_ipv6_cidrs: Vec<Ipv6Net>,
+    pub subnet_ipv6_cidrs: Shared<Vec<Ipv6Net>>,
     /// The VPC.
     #[serde(default = "default_vpc_id")]
     pub vpc_id: VpcId,
     /// The VPC's IPv4 blocks, the primary one first.
     #[serde(default)]
-    pub vpc_ipv4_cidrs: Vec<Ipv4Net>,
+    pub vpc_ipv4_cidrs: Shared<Vec<Ipv4Net>>,
     /// The VPC's IPv6 blocks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub vpc_ipv6_cidrs: Vec<Ipv6Net>,
+    pub vpc_ipv6_cidrs: Shared<Vec<Ipv6Net>>,
 }
 
 impl Interface {
@@ -149,7 +149,7 @@ impl Interface {
     /// default network, with a MAC, an id and an address of `10.0.0.0/16` drawn from the instance
     /// id, so that they are the same at every start.
     pub fn derived(instance: InstanceId) -> Self {
-        let digest = fnv1a(instance.as_str().as_bytes());
+        let digest = fnv1a(instance.text().as_bytes());
         let [_, _, mac @ .., net, host] = digest.to_be_bytes();
         let [mac1, mac2, mac3, mac4] = mac;
         // Host 10 and up: the first addresses of a subnet are reserved.
@@ -161,9 +161,9 @@ impl Interface {
             network_card: None,
             owner_id: None,
             ipv4: vec![Ipv4Address { private: address, public: None }],
-            ipv6: Vec::new(),
-            ipv4_prefixes: Vec::new(),
-            ipv6_prefixes: Vec::new(),
+            ipv6: Shared::default(),
+            ipv4_prefixes: Shared::default(),
+            ipv6_prefixes: Shared::default(),
             security_groups: "default"
                 .parse()
                 .map(|name| SecurityGroup { id: default_security_group_id(), name })
@@ -171,10 +171,10 @@ impl Interface {
                 .collect(),
             subnet_id: default_subnet_id(),
             subnet_ipv4_cidr: Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 16).ok(),
-            subnet_ipv6_cidrs: Vec::new(),
+            subnet_ipv6_cidrs: Shared::default(),
             vpc_id: default_vpc_id(),
             vpc_ipv4_cidrs: Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 16).into_iter().collect(),
-            vpc_ipv6_cidrs: Vec::new(),
+            vpc_ipv6_cidrs: Shared::default(),
         }
     }
 

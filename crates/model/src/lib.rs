@@ -34,6 +34,7 @@ mod options;
 mod role;
 mod secret;
 mod serial;
+mod shared;
 mod tag;
 mod time;
 mod token;
@@ -45,8 +46,8 @@ pub use event::{
     SpotInterruption,
 };
 pub use id::{
-    AccountId, AmiId, Generation, IdRefusal, InstanceId, InterfaceId, KernelId, RamdiskId, Region,
-    ReservationId, SecurityGroupId, SubnetId, VpcId,
+    AccountId, AmiId, Generation, IdRefusal, IdText, InstanceId, InterfaceId, KernelId, RamdiskId,
+    Region, ReservationId, SecurityGroupId, SubnetId, VpcId,
 };
 pub use instance::{
     Architecture, BlockDevice, HostnameType, Instance, InstanceAction, InstanceRefusal, KeyPair,
@@ -61,6 +62,7 @@ pub use role::{
     StaticCredentials,
 };
 pub use secret::Secret;
+pub use shared::{Common, Shared};
 pub use tag::{TagKey, TagRefusal};
 pub use time::{Timestamp, TimestampRefusal};
 pub use token::{TokenTtl, TtlRefusal};

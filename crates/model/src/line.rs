@@ -4,13 +4,14 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
+use crate::Shared;
 use crate::serial::written_as_text;
 
 /// One non-empty line of text without control characters.
 ///
 /// Metadata lists values line by line, so a value with a line break could forge its neighbour.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Line(Box<str>);
+pub struct Line(Shared<Box<str>>);
 
 /// Why a text is not a [`Line`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,10 @@ pub enum LineRefusal {
 impl Line {
     /// LIMIT: no EC2 value of this kind is longer; it bounds what one leaf can cost.
     pub const BYTES_MAX: usize = 4096;
+
+    pub(crate) fn shared_text(&mut self) -> &mut Shared<Box<str>> {
+        &mut self.0
+    }
 }
 
 impl FromStr for Line {
@@ -39,7 +44,7 @@ impl FromStr for Line {
             "" => Err(LineRefusal::Empty),
             _ if text.len() > Self::BYTES_MAX => Err(LineRefusal::Long),
             _ if text.chars().any(char::is_control) => Err(LineRefusal::Control),
-            _ => Ok(Self(text.into())),
+            _ => Ok(Self(Shared::from(Box::from(text)))),
         }
     }
 }

@@ -6,12 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::Shared;
+
 /// Raw user data, at most 16,384 bytes and never empty.
 ///
 /// It is opaque to us and may hold secrets, so `Debug` shows its length only. In files it is a
 /// text, or a table `{ base64 = "…" }` for other bytes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct UserData(Box<[u8]>);
+pub struct UserData(Shared<Box<[u8]>>);
 
 /// Why bytes are not accepted as user data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,8 +42,12 @@ impl UserData {
         match bytes.len() {
             0 => Err(UserDataRefusal::Empty),
             length if length > Self::BYTES_MAX => Err(UserDataRefusal::Long { bytes: length }),
-            _ => Ok(Self(bytes.into())),
+            _ => Ok(Self(Shared::from(bytes.into_boxed_slice()))),
         }
+    }
+
+    pub(crate) fn shared_bytes(&mut self) -> &mut Shared<Box<[u8]>> {
+        &mut self.0
     }
 
     /// Returns the bytes.
@@ -72,9 +78,9 @@ struct Encoded {
 
 impl Serialize for UserData {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match std::str::from_utf8(&self.0) {
+        match std::str::from_utf8(self.as_bytes()) {
             Ok(text) => Written::Text(text.to_owned()),
-            Err(_) => Written::Encoded(Encoded { base64: STANDARD.encode(&self.0) }),
+            Err(_) => Written::Encoded(Encoded { base64: STANDARD.encode(self.as_bytes()) }),
         }
         .serialize(serializer)
     }

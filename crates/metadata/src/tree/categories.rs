@@ -65,7 +65,7 @@ pub(super) const DYNAMIC: &[Node] = &[
 ];
 
 pub(super) const META_DATA: &[Node] = &[
-    leaf("ami-id", V::V1_0, |s| text(s.instance.ami_id.as_str())),
+    leaf("ami-id", V::V1_0, |s| made(s.instance.ami_id)),
     leaf("ami-launch-index", V::V1_0, |s| made(s.instance.ami_launch_index)),
     leaf("ami-manifest-path", V::V1_0, |s| {
         text(s.instance.ami_manifest_path.as_deref().unwrap_or("(unknown)"))
@@ -134,11 +134,11 @@ pub(super) const META_DATA: &[Node] = &[
         )],
     ),
     leaf("instance-action", V::V2008_09_01, |s| text(s.instance.action.as_str())),
-    leaf("instance-id", V::V1_0, |s| text(s.instance.id.as_str())),
+    leaf("instance-id", V::V1_0, |s| made(s.instance.id)),
     leaf("instance-life-cycle", V::V2019_10_01, |s| text(s.instance.life_cycle.as_str())),
     leaf("instance-type", V::V2007_08_29, |s| text(&s.instance.instance_type)),
     leaf("ipv6", V::V2021_01_03, |s| made(s.primary()?.ipv6.first()?)),
-    leaf("kernel-id", V::V2008_02_01, |s| text(s.instance.kernel_id.as_ref()?.as_str())),
+    leaf("kernel-id", V::V2008_02_01, |s| made(s.instance.kernel_id?)),
     leaf("local-hostname", V::V2007_01_19, |s| made(s.instance.hostname(s.primary()?)?)),
     leaf("local-ipv4", V::V1_0, |s| made(s.primary()?.primary_ipv4()?)),
     leaf("mac", V::V2011_01_01, |s| made(s.primary()?.mac)),
@@ -196,8 +196,8 @@ pub(super) const META_DATA: &[Node] = &[
             })]),
         }],
     ),
-    leaf("ramdisk-id", V::V2007_10_10, |s| text(s.instance.ramdisk_id.as_ref()?.as_str())),
-    leaf("reservation-id", V::V1_0, |s| text(s.instance.reservation_id.as_str())),
+    leaf("ramdisk-id", V::V2007_10_10, |s| made(s.instance.ramdisk_id?)),
+    leaf("reservation-id", V::V1_0, |s| made(s.instance.reservation_id)),
     leaf("security-groups", V::V1_0, |s| group_names(s.primary()?)),
     directory(
         "services",
@@ -225,7 +225,7 @@ pub(super) const META_DATA: &[Node] = &[
 /// What is known of one network interface.
 const INTERFACE: &[Node] = &[
     leaf("device-number", V::V2011_01_01, |s| made(s.interface?.device_number)),
-    leaf("interface-id", V::V2011_01_01, |s| text(s.interface?.interface_id.as_str())),
+    leaf("interface-id", V::V2011_01_01, |s| made(s.interface?.interface_id)),
     directory(
         "ipv4-associations",
         &[each(public_addresses, public_address, V::V2011_01_01, |s| match s.item {
@@ -256,12 +256,12 @@ const INTERFACE: &[Node] = &[
         lines(&s.interface?.security_groups.iter().map(|group| group.id).collect::<Vec<_>>())
     }),
     leaf("security-groups", V::V2011_01_01, |s| group_names(s.interface?)),
-    leaf("subnet-id", V::V2011_01_01, |s| text(s.interface?.subnet_id.as_str())),
+    leaf("subnet-id", V::V2011_01_01, |s| made(s.interface?.subnet_id)),
     leaf("subnet-ipv4-cidr-block", V::V2011_01_01, |s| made(s.interface?.subnet_ipv4_cidr?)),
     leaf("subnet-ipv6-cidr-blocks", V::V2016_06_30, |s| {
         ipv6_blocks(&s.interface?.subnet_ipv6_cidrs)
     }),
-    leaf("vpc-id", V::V2011_01_01, |s| text(s.interface?.vpc_id.as_str())),
+    leaf("vpc-id", V::V2011_01_01, |s| made(s.interface?.vpc_id)),
     leaf("vpc-ipv4-cidr-block", V::V2011_01_01, |s| made(s.interface?.vpc_ipv4_cidrs.first()?)),
     leaf("vpc-ipv4-cidr-blocks", V::V2016_06_30, |s| lines(&s.interface?.vpc_ipv4_cidrs)),
     leaf("vpc-ipv6-cidr-blocks", V::V2016_06_30, |s| ipv6_blocks(&s.interface?.vpc_ipv6_cidrs)),

@@ -22,8 +22,8 @@ fn full() -> Instance {
     instance.hibernation = Some(Switch::Enabled);
     instance.kernel_id = "aki-0123abcd".parse().ok();
     instance.ramdisk_id = "ari-0123abcd".parse().ok();
-    instance.ancestor_ami_ids = vec!["ami-0aaaa0000aaaa0000".parse().unwrap()];
-    instance.product_codes = vec!["3iplms73etrdhxdepv72l6ywj".parse().unwrap()];
+    instance.ancestor_ami_ids = vec!["ami-0aaaa0000aaaa0000".parse().unwrap()].into();
+    instance.product_codes = vec!["3iplms73etrdhxdepv72l6ywj".parse().unwrap()].into();
     instance.placement.group_name = "cluster".parse().ok();
     instance.placement.host_id = "h-0da999999f9999fb9".parse().ok();
     instance.placement.partition_number = Some(1);
@@ -35,11 +35,11 @@ fn full() -> Instance {
     });
     for interface in &mut instance.interfaces {
         interface.network_card = Some(0);
-        interface.ipv6 = vec!["2001:db8:1234:1a00::10".parse().unwrap()];
-        interface.ipv4_prefixes = vec!["10.0.1.16/28".parse().unwrap()];
-        interface.ipv6_prefixes = vec!["2001:db8:1234:1a00:1::/80".parse().unwrap()];
-        interface.subnet_ipv6_cidrs = vec!["2001:db8:1234:1a00::/64".parse().unwrap()];
-        interface.vpc_ipv6_cidrs = vec!["2001:db8:1234:1a00::/56".parse().unwrap()];
+        interface.ipv6 = vec!["2001:db8:1234:1a00::10".parse().unwrap()].into();
+        interface.ipv4_prefixes = vec!["10.0.1.16/28".parse().unwrap()].into();
+        interface.ipv6_prefixes = vec!["2001:db8:1234:1a00:1::/80".parse().unwrap()].into();
+        interface.subnet_ipv6_cidrs = vec!["2001:db8:1234:1a00::/64".parse().unwrap()].into();
+        interface.vpc_ipv6_cidrs = vec!["2001:db8:1234:1a00::/56".parse().unwrap()].into();
     }
     instance
 }

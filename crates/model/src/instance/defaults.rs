@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::{
-    AccountId, AmiId, Architecture, BTreeMap, BlockDevice, Events, HostnameType, Instance,
-    InstanceAction, InstanceId, InstanceProfile, Interface, KeyPair, LifeCycle, Line,
-    MetadataOptions, Placement, Region, ReservationId, Switch, System, Timestamp, UserData,
+    AccountId, AmiId, Architecture, BlockDevice, HostnameType, Instance, InstanceAction,
+    InstanceId, InstanceProfile, Interface, KeyPair, LifeCycle, Line, MetadataOptions, Placement,
+    Region, ReservationId, Shared, Switch, System, Timestamp, UserData,
 };
 use crate::{InstanceProfileStatus, Ipv4Address};
 
@@ -17,14 +17,14 @@ pub(super) fn region() -> Region {
     "us-east-1".parse().expect("is a region")
 }
 
-pub(super) fn placement() -> Placement {
-    Placement {
+pub(super) fn placement() -> Shared<Placement> {
+    Shared::from(Placement {
         availability_zone: line("us-east-1a"),
         availability_zone_id: line("use1-az4"),
         group_name: None,
         host_id: None,
         partition_number: None,
-    }
+    })
 }
 
 pub(super) fn instance_type() -> Line {
@@ -75,8 +75,9 @@ pub(super) fn disabled() -> Switch {
     Switch::Disabled
 }
 
-pub(super) fn block_devices() -> Vec<BlockDevice> {
-    ["ami", "root"].map(|name| BlockDevice { name: line(name), device: line("/dev/xvda") }).into()
+pub(super) fn block_devices() -> Shared<Vec<BlockDevice>> {
+    let device = |name| BlockDevice { name: line(name), device: line("/dev/xvda") };
+    ["ami", "root"].map(device).into_iter().collect()
 }
 
 fn line(text: &str) -> Line {
@@ -107,9 +108,9 @@ impl Instance {
             ami_id: ami_id(),
             ami_launch_index: 0,
             ami_manifest_path: None,
-            ancestor_ami_ids: Vec::new(),
-            product_codes: Vec::new(),
-            billing_products: Vec::new(),
+            ancestor_ami_ids: Shared::default(),
+            product_codes: Shared::default(),
+            billing_products: Shared::default(),
             kernel_id: None,
             ramdisk_id: None,
             reservation_id: reservation_id(),
@@ -123,10 +124,10 @@ impl Instance {
             block_devices: block_devices(),
             instance_profile: None,
             user_data: None,
-            tags: BTreeMap::new(),
+            tags: Shared::default(),
             monitoring: disabled(),
             hibernation: None,
-            events: Events::default(),
+            events: Shared::default(),
         }
     }
 
@@ -145,13 +146,16 @@ impl Instance {
         };
         Self {
             interfaces: vec![primary],
-            key_pair: Some(KeyPair { name: line("my-key"), public_key: line(SAMPLE_PUBLIC_KEY) }),
-            instance_profile: Some(InstanceProfile {
+            key_pair: Some(Shared::from(KeyPair {
+                name: line("my-key"),
+                public_key: line(SAMPLE_PUBLIC_KEY),
+            })),
+            instance_profile: Some(Shared::from(InstanceProfile {
                 name: "example-role".parse().expect("is a profile name"),
                 id: line("AIPAABCDEFGHIJKLMNOPQ"),
                 role: "example-role".parse().ok(),
                 status: InstanceProfileStatus::Active,
-            }),
+            })),
             user_data: UserData::new(b"#!/bin/sh\necho hi\n".to_vec()).ok(),
             ..Self::described(id)
         }

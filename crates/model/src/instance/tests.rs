@@ -51,7 +51,7 @@ fn host_names_follow_the_naming_scheme() {
     }
     assert_eq!(name(&instance), None, "an EFA-only interface has no name");
     for interface in &mut instance.interfaces {
-        interface.ipv6 = vec!["2001:db8::10".parse().unwrap()];
+        interface.ipv6 = vec!["2001:db8::10".parse().unwrap()].into();
     }
     assert_eq!(
         name(&instance).as_deref(),
