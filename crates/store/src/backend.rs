@@ -7,14 +7,16 @@ use model::Generation;
 /// INVARIANT: [`commit`](Self::commit) makes all of its writes durable or none of them, whatever
 /// happens to the process or the machine meanwhile.
 pub trait Backend: Send + Sync {
-    /// Reads everything.
+    /// Reads everything, hands it over a batch at a time, and returns the generation of the last
+    /// commit; zero if there was none.
     ///
     /// # Errors
     ///
     /// [`BackendFault`] if any of it cannot be read.
-    fn load(&self) -> Result<Contents, BackendFault>;
+    fn load(&self, take: &mut dyn FnMut(Vec<Record>)) -> Result<Generation, BackendFault>;
 
-    /// Writes, if the generation is still `from`; it is `to` afterwards.
+    /// Writes, if the generation is still `from`; it is `to` afterwards. Writes are made as they
+    /// are asked for, so that those of a large fleet are not all there at once.
     ///
     /// # Errors
     ///
@@ -23,18 +25,16 @@ pub trait Backend: Send + Sync {
         &self,
         from: Generation,
         to: Generation,
-        writes: &[Write],
+        writes: &mut dyn Iterator<Item = Write>,
     ) -> Result<(), BackendFault>;
 }
 
-/// Everything that a backend keeps.
-#[derive(Debug, Default)]
-pub struct Contents {
-    /// The generation of the last commit; zero if there was none.
-    pub generation: Generation,
-    /// Key and value of each record.
-    pub records: Vec<(String, Vec<u8>)>,
-}
+/// Key and value of a record.
+pub type Record = (String, Vec<u8>);
+
+/// LIMIT: records in a batch: so few that a fleet is never in memory twice, and so many that
+/// handing over is nothing beside reading.
+pub const BATCH_RECORDS: usize = 256;
 
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]

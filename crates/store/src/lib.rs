@@ -26,19 +26,19 @@
 
 mod backend;
 mod keys;
+mod load;
 mod memory;
 mod record;
 mod redb;
 mod snapshot;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use arc_swap::{ArcSwap, Guard};
 use model::{Generation, Instance, InstanceId, InstanceRefusal, Role, RoleName};
 use tokio::sync::watch;
 
-pub use backend::{Backend, BackendFault, Contents, Write};
+pub use backend::{BATCH_RECORDS, Backend, BackendFault, Record, Write};
 pub use metadata::IssuerKey;
 
 pub use keys::{Administrator, IdentityKeyRecord, RingKey, TokenKeyRing};
@@ -121,11 +121,7 @@ impl Store {
     /// [`OpenFault`] if anything in it cannot be read and understood: a store is opened whole or
     /// not at all.
     pub fn open(backend: Box<dyn Backend>) -> Result<Self, OpenFault> {
-        let contents = backend.load().map_err(OpenFault::Backend)?;
-        let mut snapshot = Snapshot::empty(contents.generation);
-        for change in decode_all(&contents.records)? {
-            snapshot.apply(change)?;
-        }
+        let snapshot = load::snapshot(&*backend)?;
         let (generation, _) = watch::channel(snapshot.generation());
         Ok(Self {
             backend,
@@ -167,17 +163,19 @@ impl Store {
         if changes.is_empty() {
             return Ok(outcome);
         }
-        let mut after = before.successor();
-        let mut writes = Vec::with_capacity(changes.len());
         for change in &changes {
             if let Change::PutInstance(instance, _) = change {
                 instance.check().map_err(TransactFault::Instance)?;
             }
-            writes.push(record::encode(change));
         }
-        after.apply_all(changes).map_err(TransactFault::Attachment)?;
+        let mut after = before.successor();
+        after.apply_all(&changes).map_err(TransactFault::Attachment)?;
         self.backend
-            .commit(before.generation(), after.generation(), &writes)
+            .commit(
+                before.generation(),
+                after.generation(),
+                &mut changes.iter().map(record::encode),
+            )
             .map_err(TransactFault::Backend)?;
         let generation = after.generation();
         self.current.store(Arc::new(after));
@@ -185,29 +183,6 @@ impl Store {
         Ok(outcome)
     }
 }
-
-/// Reads the records on all cores: with a large fleet, a start is mostly this.
-fn decode_all(records: &[(String, Vec<u8>)]) -> Result<Vec<Change>, OpenFault> {
-    let decode = |(key, value): &(String, Vec<u8>)| {
-        record::decode(key, value).map_err(|source| OpenFault::Record { key: key.clone(), source })
-    };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = records.len().div_ceil(cores).max(RECORDS_PER_THREAD_MIN);
-    let shares = thread::scope(|scope| {
-        let decode_share = |share: &[_]| share.iter().map(decode).collect::<Result<Vec<_>, _>>();
-        let threads: Vec<_> =
-            records.chunks(share).map(|share| scope.spawn(move || decode_share(share))).collect();
-        // A thread that panics is a defect of ours: let it be seen as one.
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect::<Result<Vec<_>, _>>()
-    })?;
-    Ok(shares.into_iter().flatten().collect())
-}
-
-/// Fewer records are read before a thread has started.
-const RECORDS_PER_THREAD_MIN: usize = 1000;
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::Generation;
 
-use crate::backend::{Backend, BackendFault, Contents, Write};
+use crate::backend::{Backend, BackendFault, Record, Write};
 
 /// Keeps records in memory.
 #[derive(Debug, Default)]
@@ -20,17 +20,17 @@ impl Memory {
 }
 
 impl Backend for Memory {
-    fn load(&self) -> Result<Contents, BackendFault> {
+    fn load(&self, take: &mut dyn FnMut(Vec<Record>)) -> Result<Generation, BackendFault> {
         let (generation, records) = &*self.lock();
-        let records = records.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        Ok(Contents { generation: *generation, records })
+        take(records.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
+        Ok(*generation)
     }
 
     fn commit(
         &self,
         from: Generation,
         to: Generation,
-        writes: &[Write],
+        writes: &mut dyn Iterator<Item = Write>,
     ) -> Result<(), BackendFault> {
         let (generation, records) = &mut *self.lock();
         if *generation != from {
@@ -38,8 +38,8 @@ impl Backend for Memory {
         }
         for Write { key, value } in writes {
             match value {
-                Some(value) => records.insert(key.clone(), value.clone()),
-                None => records.remove(key),
+                Some(value) => records.insert(key, value),
+                None => records.remove(&key),
             };
         }
         *generation = to;

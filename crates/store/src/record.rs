@@ -11,7 +11,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metadata::{IssuerKey, TokenKey};
-use model::{AccountId, Instance, Role, Secret, Timestamp};
+use model::{AccountId, Common, Instance, Role, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -155,13 +155,14 @@ pub(crate) fn encode(change: &Change) -> Write {
     }
 }
 
-/// Reads a record back as the change that wrote it.
-pub(crate) fn decode(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
-    let change = read(key, value)?;
+/// Reads a record back as the change that wrote it. What an instance has in common with those that
+/// came before is shared with them.
+pub(crate) fn decode(key: &str, value: &[u8], common: &mut Common) -> Result<Change, RecordFault> {
+    let change = read(key, value, common)?;
     if key_of(&change) == key { Ok(change) } else { Err(RecordFault::Misplaced) }
 }
 
-fn read(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
+fn read(key: &str, value: &[u8], common: &mut Common) -> Result<Change, RecordFault> {
     let (digest, text) = value.split_first_chunk().ok_or(RecordFault::Damaged)?;
     if *digest != digest_of(key, text) {
         return Err(RecordFault::Damaged);
@@ -180,8 +181,9 @@ fn read(key: &str, value: &[u8]) -> Result<Change, RecordFault> {
             Ok(Change::PutIdentityKeys(IdentityKeyRecord(record.secret)))
         }
         "instance" => {
-            let record: InstanceRecord = parse(text)?;
+            let mut record: InstanceRecord = parse(text)?;
             record.instance.check().map_err(RecordFault::Instance)?;
+            Arc::make_mut(&mut record.instance).share(common);
             Ok(Change::PutInstance(record.instance, record.origin))
         }
         "issuer-key" => {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use ::redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use model::Generation;
 
-use crate::backend::{Backend, BackendFault, Contents, Write};
+use crate::backend::{BATCH_RECORDS, Backend, BackendFault, Record, Write};
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
@@ -87,15 +87,19 @@ impl Redb {
         })
     }
 
-    fn read(&self) -> Result<Contents, ::redb::Error> {
+    fn read(&self, take: &mut dyn FnMut(Vec<Record>)) -> Result<Generation, ::redb::Error> {
         let read = self.database.begin_read()?;
         let generation = read.open_table(META)?.get("generation")?.map_or(0, |row| row.value());
-        let mut records = Vec::new();
+        let mut batch = Vec::new();
         for row in read.open_table(RECORDS)?.iter()? {
             let (key, value) = row?;
-            records.push((key.value().to_owned(), value.value().to_vec()));
+            batch.push((key.value().to_owned(), value.value().to_vec()));
+            if batch.len() == BATCH_RECORDS {
+                take(std::mem::take(&mut batch));
+            }
         }
-        Ok(Contents { generation: Generation::from_number(generation), records })
+        take(batch);
+        Ok(Generation::from_number(generation))
     }
 
     /// Returns the generation found if it is not `from`; then nothing was written.
@@ -103,7 +107,7 @@ impl Redb {
         &self,
         from: Generation,
         to: Generation,
-        writes: &[Write],
+        writes: &mut dyn Iterator<Item = Write>,
     ) -> Result<Result<(), Generation>, ::redb::Error> {
         let transaction = self.database.begin_write()?;
         {
@@ -127,15 +131,15 @@ impl Redb {
 }
 
 impl Backend for Redb {
-    fn load(&self) -> Result<Contents, BackendFault> {
-        guarded(&self.path, || self.read().map_err(|fault| damaged(&self.path, &fault)))
+    fn load(&self, take: &mut dyn FnMut(Vec<Record>)) -> Result<Generation, BackendFault> {
+        guarded(&self.path, || self.read(take).map_err(|fault| damaged(&self.path, &fault)))
     }
 
     fn commit(
         &self,
         from: Generation,
         to: Generation,
-        writes: &[Write],
+        writes: &mut dyn Iterator<Item = Write>,
     ) -> Result<(), BackendFault> {
         let written = guarded(&self.path, || {
             self.write(from, to, writes).map_err(|fault| BackendFault::Unusable {

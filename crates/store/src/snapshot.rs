@@ -69,6 +69,10 @@ impl Snapshot {
         }
     }
 
+    pub(crate) fn set_generation(&mut self, generation: Generation) {
+        self.generation = generation;
+    }
+
     /// The same, one generation on.
     pub(crate) fn successor(&self) -> Self {
         Self { generation: self.generation.next(), ..self.clone() }
@@ -76,8 +80,8 @@ impl Snapshot {
 
     /// Makes all changes. What an instance no longer has is free for another one of them, in
     /// whichever order they come.
-    pub(crate) fn apply_all(&mut self, changes: Vec<Change>) -> Result<(), AttachmentTaken> {
-        for change in &changes {
+    pub(crate) fn apply_all(&mut self, changes: &[Change]) -> Result<(), AttachmentTaken> {
+        for change in changes {
             if let Change::DeleteInstance(id) = change {
                 self.release(*id);
             } else if let Change::PutInstance(instance, _) = change {
@@ -87,7 +91,7 @@ impl Snapshot {
                 }
             }
         }
-        changes.into_iter().try_for_each(|change| self.apply(change))
+        changes.iter().cloned().try_for_each(|change| self.apply(change))
     }
 
     pub(crate) fn apply(&mut self, change: Change) -> Result<(), AttachmentTaken> {

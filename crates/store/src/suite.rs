@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader};
+use std::iter::once;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -91,7 +92,7 @@ fn an_attachment_has_one_holder() {
         make(vec![attached(2, &["listener=127.0.0.1:0"])]).unwrap();
         for taken in ["source=10.0.0.5,mac=02:00:00:00:00:01", "netns=blue"] {
             let fault = make(vec![attached(2, &[taken])]).unwrap_err().to_string();
-            assert!(fault.contains(one.as_str()) && fault.contains(two.as_str()), "{fault}");
+            assert!(fault.contains(&*one.text()) && fault.contains(&*two.text()), "{fault}");
         }
         let snapshot = store.snapshot();
         assert_eq!(snapshot.source("10.0.0.5".parse().unwrap()), Some((one, None)));
@@ -234,10 +235,12 @@ fn damage_never_changes_what_is_served() {
 fn a_record_of_a_newer_version_is_refused_whole() {
     let backend = Memory::default();
     let write = record::encode(&put(Instance::default_instance()));
-    backend.commit(Generation::default(), Generation::default().next(), &[write]).unwrap();
+    backend.commit(Generation::default(), Generation::default().next(), &mut once(write)).unwrap();
     let unknown =
         Write { key: "quota/1".to_owned(), value: record::encode(&everything()[0]).value };
-    backend.commit(Generation::from_number(1), Generation::from_number(2), &[unknown]).unwrap();
+    backend
+        .commit(Generation::from_number(1), Generation::from_number(2), &mut once(unknown))
+        .unwrap();
     assert!(matches!(Store::open(Box::new(backend)), Err(OpenFault::Record { .. })));
 }
 
