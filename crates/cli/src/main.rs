@@ -17,6 +17,7 @@ macro_rules! say {
 mod command;
 mod fault;
 mod settings;
+mod sys;
 
 use std::process::ExitCode;
 

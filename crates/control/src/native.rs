@@ -560,7 +560,7 @@ mod tests {
             access_key_id: [3; 16],
             secret_access_key: Secret::new("secret".to_owned()),
         };
-        store.transact(|snapshot| start(snapshot, &Configured::default(), fresh, NOW)).unwrap();
+        store.transact(|snapshot| start(snapshot, Configured::default(), fresh, NOW)).unwrap();
         store
     }
 

@@ -128,21 +128,24 @@ pub struct Started {
     pub others: usize,
 }
 
-/// Plans a start.
+/// Plans a start. What the file describes moves into the changes: a fleet is there once.
 ///
 /// # Errors
 ///
 /// [`StartRefusal`]; then nothing changes and the server must not start.
 pub fn start(
     snapshot: &Snapshot,
-    configured: &Configured,
+    mut configured: Configured,
     fresh: Fresh,
     now: Timestamp,
 ) -> Result<(Vec<Change>, Started), StartRefusal> {
     let default = configured.default_instance.unwrap_or_else(Instance::default_id);
     let mut changes = missing_keys(snapshot, fresh, now)?;
     let mut planned = Planned::from_snapshot(snapshot);
-    planned.describe(configured)?;
+    planned.describe(
+        std::mem::take(&mut configured.instances),
+        std::mem::take(&mut configured.roles),
+    )?;
     planned.make_default_instance(default);
     let Some((instance, _)) = planned.instances.get_mut(&default) else {
         return Err(StartRefusal::NoDefaultInstance(default));
@@ -151,7 +154,7 @@ pub fn start(
     if options != instance.options {
         Arc::make_mut(instance).options = options;
     }
-    let (listeners, others) = planned.check(configured, default)?;
+    let (listeners, others) = planned.check(&configured, default)?;
     changes.extend(planned.changes(snapshot, now));
     Ok((changes, Started { default_instance: default, listeners, others }))
 }
@@ -215,28 +218,38 @@ impl Planned {
     }
 
     /// Puts what the file describes in place of what it described before.
-    fn describe(&mut self, configured: &Configured) -> Result<(), StartRefusal> {
+    fn describe(
+        &mut self,
+        instances: Vec<Described>,
+        roles: Vec<Role>,
+    ) -> Result<(), StartRefusal> {
         let mut described = BTreeSet::new();
-        for Described { instance, options } in &configured.instances {
-            if !described.insert(instance.id) {
-                return Err(StartRefusal::Twice(instance.id.to_string()));
+        for Described { mut instance, options } in instances {
+            let id = instance.id;
+            if !described.insert(id) {
+                return Err(StartRefusal::Twice(id.to_string()));
             }
-            let mut planned = instance.clone();
-            if let Some((last, _)) = self.instances.get(&instance.id) {
-                planned.options = last.options;
-                planned.last_modified = last.last_modified;
+            let last = self.instances.get(&id).map(|(last, _)| last);
+            if let Some(last) = last {
+                instance.options = last.options;
+                instance.last_modified = last.last_modified;
             }
-            planned.options = options.apply(planned.options);
-            self.instances.insert(instance.id, (Arc::new(planned), Origin::Config));
+            instance.options = options.apply(instance.options);
+            // One that is as it was stays the very same.
+            let planned = match last {
+                Some(last) if **last == instance => Arc::clone(last),
+                _ => Arc::new(instance),
+            };
+            self.instances.insert(id, (planned, Origin::Config));
         }
         self.instances.retain(|id, (_, origin)| *origin == Origin::Api || described.contains(id));
 
         let mut named = BTreeSet::new();
-        for role in &configured.roles {
-            if !named.insert(&role.name) {
+        for role in roles {
+            if !named.insert(role.name.clone()) {
                 return Err(StartRefusal::Twice(format!("role `{}`", role.name)));
             }
-            self.roles.insert(role.name.clone(), (Arc::new(role.clone()), Origin::Config));
+            self.roles.insert(role.name.clone(), (Arc::new(role), Origin::Config));
         }
         self.roles.retain(|name, (_, origin)| *origin == Origin::Api || named.contains(name));
         Ok(())
@@ -247,7 +260,8 @@ impl Planned {
             let made = || (Arc::new(Instance::default_instance()), Origin::Api);
             self.instances.entry(default).or_insert_with(made);
         }
-        let role = Instance::default_instance().instance_profile.and_then(|profile| profile.role);
+        let role =
+            Instance::default_instance().instance_profile.and_then(|profile| profile.role.clone());
         if let Some(name) = role {
             let credentials = CredentialSource::BuiltIn {};
             let made = || (Arc::new(Role { name: name.clone(), credentials }), Origin::Api);

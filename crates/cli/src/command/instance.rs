@@ -243,7 +243,7 @@ fn list(matches: &ArgMatches) -> Result<(), Fault> {
     let mut text = row(["INSTANCE", "TYPE", "TOKENS", "HOPS", "ENDPOINTS"]);
     for InstanceView { endpoints, instance, .. } in &views {
         text.push_str(&row([
-            instance.id.as_str(),
+            &instance.id.text(),
             &instance.instance_type,
             instance.options.http_tokens.as_str(),
             &instance.options.http_put_response_hop_limit.to_string(),

@@ -24,6 +24,7 @@ use crate::settings::file::ConfigFile;
 use crate::settings::kind::{Positive, StoreKind};
 use crate::settings::register::{Arity, REGISTER, Settings};
 use crate::settings::written::{Given, Written};
+use crate::sys;
 
 /// Name of the administrator's key in the state directory, in the form of AWS credential files.
 const ADMINISTRATOR_FILE: &str = "administrator";
@@ -93,22 +94,18 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     }
     let data_dir = state_directory(settings.data_dir.clone())?;
     let (configured, file) = configured(&settings, file);
-    let planned = |snapshot: &Snapshot| {
-        let now = Clock::start().now().wall;
-        start(snapshot, &configured, fresh()?, now).map_err(|refusal| {
-            Fault::usage(format!("{}{refusal}", file.place_of(&refusal).unwrap_or_default()))
-        })
-    };
     if matches.get_flag("check") {
         // What would be planned for a first start is what can be wrong about it.
         let empty = Store::open(Box::new(Memory::default())).map_err(|f| Fault::failed(&f))?;
-        let (_, started) = planned(&empty.snapshot())?;
+        let (_, started) = plan(&empty.snapshot(), configured.clone(), &file)?;
         refuse_to_serve_nobody(&settings, &started)?;
         return check(&written, &configured, &data_dir);
     }
     make_directory(&data_dir)?;
     let store = Arc::new(open_store(settings.store, &data_dir)?);
-    let (changes, started) = planned(&store.snapshot())?;
+    let (changes, started) = plan(&store.snapshot(), configured, &file)?;
+    // Of a large fleet even the line numbers are worth freeing.
+    drop((file, written));
     refuse_to_serve_nobody(&settings, &started)?;
     serve(&settings, store, (changes, started), &data_dir, files_max)
 }
@@ -141,6 +138,18 @@ fn configured(settings: &Settings, mut file: ConfigFile) -> (Configured, ConfigF
         shared_listen: settings.shared_listen.clone(),
     };
     (configured, file)
+}
+
+/// Plans the start. A refusal is told with its place in the file.
+fn plan(
+    snapshot: &Snapshot,
+    configured: Configured,
+    file: &ConfigFile,
+) -> Result<(Vec<Change>, Started), Fault> {
+    let now = Clock::start().now().wall;
+    start(snapshot, configured, fresh()?, now).map_err(|refusal| {
+        Fault::usage(format!("{}{refusal}", file.place_of(&refusal).unwrap_or_default()))
+    })
 }
 
 fn refuse_to_serve_nobody(settings: &Settings, started: &Started) -> Result<(), Fault> {
@@ -218,6 +227,7 @@ fn serve(
     let commit = move || {
         let plan = |_: &Snapshot| -> Result<_, Infallible> { Ok((changes, ())) };
         committed.transact(plan).map_err(|fault| control::native::describe_fault(&fault))?;
+        sys::give_back_free_memory();
         match committed.snapshot().administrator() {
             Some(administrator) => keep_administrator(data_dir, administrator),
             None => Ok(()),

@@ -11,8 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use control::start::{Described, StartRefusal};
 use model::{
-    CredentialSource, Instance, InstanceId, Interface, Line, OptionsChange, Role, RoleName, Secret,
-    StaticCredentials, Timestamp,
+    Common, CredentialSource, Instance, InstanceId, Interface, Line, OptionsChange, Role, RoleName,
+    Secret, StaticCredentials, Timestamp,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -66,7 +66,8 @@ impl ConfigFile {
             let span = key.span();
             match key.into_inner().as_ref() {
                 "instance" => {
-                    let read = |table| source.instance(table, &mut file.lines);
+                    let mut common = Common::default();
+                    let read = |table| source.instance(table, &mut file.lines, &mut common);
                     file.instances = source.tables("instance", value, read)?;
                 }
                 "role" => {
@@ -156,6 +157,7 @@ impl<'t> Source<'t> {
         &self,
         table: Spanned<DeTable<'t>>,
         lines: &mut BTreeMap<InstanceId, [Option<usize>; 2]>,
+        common: &mut Common,
     ) -> Result<Described, FileRefusal> {
         let span = table.span();
         let mut table = table.into_inner();
@@ -179,8 +181,9 @@ impl<'t> Source<'t> {
         }
         instance.check().map_err(|refusal| self.wrong(refusal.to_string(), &span))?;
         if lines.insert(instance.id, places).is_some() {
-            return Err(self.twice(instance.id.as_str(), &id_span.unwrap_or(span)));
+            return Err(self.twice(&instance.id.text(), &id_span.unwrap_or(span)));
         }
+        instance.share(common);
         Ok(Described { instance, options })
     }
 

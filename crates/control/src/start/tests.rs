@@ -19,12 +19,13 @@ fn store() -> Store {
 }
 
 fn start_with(store: &Store, configured: &Configured) -> InstanceId {
-    let started = store.transact(|snapshot| start(snapshot, configured, fresh(), NOW)).unwrap();
+    let started =
+        store.transact(|snapshot| start(snapshot, configured.clone(), fresh(), NOW)).unwrap();
     started.default_instance
 }
 
 fn refusal(configured: &Configured) -> StartRefusal {
-    start(&store().snapshot(), configured, fresh(), NOW).unwrap_err()
+    start(&store().snapshot(), configured.clone(), fresh(), NOW).unwrap_err()
 }
 
 fn described(number: u128) -> Described {
@@ -163,7 +164,7 @@ fn a_store_that_has_lost_its_keys_is_not_given_new_ones() {
     let changes = vec![Change::PutInstance(instance, Origin::Api)];
     store.transact(|_| Ok::<_, StartRefusal>((changes, ()))).unwrap();
     let snapshot = store.snapshot();
-    let planned = start(&snapshot, &Configured::default(), fresh(), NOW);
+    let planned = start(&snapshot, Configured::default(), fresh(), NOW);
     assert_eq!(planned.unwrap_err(), StartRefusal::KeysLost);
 }
 
@@ -173,7 +174,7 @@ fn attachments_are_told() {
     let mut one = described(1);
     one.instance.attachments = vec![Attachment::Listener(address), "netns=blue".parse().unwrap()];
     let configured = Configured { instances: vec![one], ..Configured::default() };
-    let (_, started) = start(&store().snapshot(), &configured, fresh(), NOW).unwrap();
+    let (_, started) = start(&store().snapshot(), configured, fresh(), NOW).unwrap();
     assert_eq!(started.listeners, [(address, InstanceId::from_number(1))]);
     assert_eq!(started.others, 1);
 }
