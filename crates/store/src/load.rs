@@ -1,11 +1,13 @@
 //! Reading everything that a backend keeps.
 //!
 //! ```text
-//!  reader thread          a thread per core              caller
+//!  caller                 a thread per core                one thread
 //!  Backend::load ──batch──▶ check, parse, share ──changes──▶ Snapshot::apply
 //! ```
 //!
-//! Few batches are under way at once: a fleet is never there as bytes and as instances.
+//! Few batches are under way at once: a fleet is never there as bytes and as instances. What stays
+//! is made by threads of its own, since allocators keep the memory of threads apart: among what the
+//! caller has read and will free, it would hold on to pages that are nearly empty.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +15,7 @@ use std::thread;
 
 use model::{Common, Generation};
 
-use crate::backend::{Backend, BackendFault, Record};
+use crate::backend::{Backend, Record};
 use crate::{Change, OpenFault, Snapshot, record};
 
 /// LIMIT: batches that wait between two threads.
@@ -32,26 +34,24 @@ pub(crate) fn snapshot(backend: &dyn Backend) -> Result<Snapshot, OpenFault> {
         }
         // What is left are the ends of those threads: each stops when nobody listens any more.
         drop((read, changes));
-        let reader = scope.spawn(move || load(backend, &batches));
-        let mut snapshot = Snapshot::empty(Generation::default());
-        for changes in decoded {
-            for change in changes? {
-                snapshot.apply(change)?;
-            }
-        }
+        let applied = scope.spawn(move || apply_all(decoded));
+        // Nobody listens once something was refused; then what is read is not missed.
+        let generation = backend.load(&mut |batch| _ = batches.send(batch));
+        drop(batches);
         // A thread that panics is a defect of ours: let it be seen as one.
-        let generation = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        snapshot.set_generation(generation.map_err(OpenFault::Backend)?);
-        Ok(snapshot)
+        let snapshot = applied.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(snapshot?.at(generation.map_err(OpenFault::Backend)?))
     })
 }
 
-fn load(
-    backend: &dyn Backend,
-    batches: &SyncSender<Vec<Record>>,
-) -> Result<Generation, BackendFault> {
-    // Nobody listens once something was refused; then what is read is not missed.
-    backend.load(&mut |batch| _ = batches.send(batch))
+fn apply_all(decoded: Receiver<Result<Vec<Change>, OpenFault>>) -> Result<Snapshot, OpenFault> {
+    let mut snapshot = Snapshot::empty(Generation::default());
+    for changes in decoded {
+        for change in changes? {
+            snapshot.apply(change)?;
+        }
+    }
+    Ok(snapshot)
 }
 
 /// Decodes batch after batch, until there are no more or nobody wants them.

@@ -69,8 +69,9 @@ impl Snapshot {
         }
     }
 
-    pub(crate) fn set_generation(&mut self, generation: Generation) {
-        self.generation = generation;
+    /// The same, of this generation.
+    pub(crate) fn at(self, generation: Generation) -> Self {
+        Self { generation, ..self }
     }
 
     /// The same, one generation on.
