@@ -18,6 +18,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::instance_tables::{instance_tables, without};
 use super::register::{Arity, REGISTER, Setting};
 
 /// What a config file says.
@@ -59,16 +60,35 @@ impl ConfigFile {
 
     /// Reads a file's text. Files that it names are looked for in `directory`.
     fn parse(path: &str, text: &str, directory: &Path) -> Result<Self, FileRefusal> {
-        let source = Source { path, text, line_starts: line_starts(text), directory };
-        let table = DeTable::parse(text).map_err(|fault| source.toml(&fault, 0..0))?;
+        let line_starts = line_starts(text);
+        let source = Source { path, text, begin: 0, line_starts: &line_starts, directory };
         let mut file = Self { path: path.to_owned(), ..Self::default() };
+        let mut common = Common::default();
+        // A parsed table is many times its text, so those of a fleet are parsed one by one.
+        let tables = instance_tables(text);
+        let rest = without(text, &tables);
+        let is_apart = |rest: &Spanned<DeTable<'_>>| {
+            tables.is_empty() || !rest.get_ref().contains_key("instance")
+        };
+        let (table, tables) = match DeTable::parse(&rest).ok().filter(is_apart) {
+            Some(table) => (table, &tables[..]),
+            None => (DeTable::parse(text).map_err(|fault| source.toml(&fault, 0..0))?, &[][..]),
+        };
+        for span in tables {
+            let source = Source { begin: span.start, ..source };
+            let table = text.get(span.clone()).unwrap_or_default();
+            let table = DeTable::parse(table).map_err(|fault| source.toml(&fault, 0..0))?;
+            for (_, value) in table.into_inner() {
+                let read = |table| source.instance(table, &mut file.lines, &mut common);
+                file.instances.extend(source.tables("instance", value, read)?);
+            }
+        }
         for (key, value) in table.into_inner() {
             let span = key.span();
             match key.into_inner().as_ref() {
                 "instance" => {
-                    let mut common = Common::default();
                     let read = |table| source.instance(table, &mut file.lines, &mut common);
-                    file.instances = source.tables("instance", value, read)?;
+                    file.instances.extend(source.tables("instance", value, read)?);
                 }
                 "role" => {
                     let mut names = BTreeSet::new();
@@ -102,11 +122,15 @@ impl ConfigFile {
 }
 
 /// The text being read.
+#[derive(Clone, Copy)]
 struct Source<'t> {
     path: &'t str,
+    /// All of it.
     text: &'t str,
+    /// Where the part begins from which spans are counted.
+    begin: usize,
     /// Where each line but the first begins: a large fleet asks for many lines.
-    line_starts: Vec<usize>,
+    line_starts: &'t [usize],
     directory: &'t Path,
 }
 
@@ -279,7 +303,7 @@ impl<'t> Source<'t> {
 
     /// The line, counted from 1, in which a span begins.
     fn line(&self, span: &Range<usize>) -> usize {
-        self.line_starts.partition_point(|start| *start <= span.start) + 1
+        self.line_starts.partition_point(|start| *start <= self.begin + span.start) + 1
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`Settings`](register::Settings) is what it means. [`mod@file`] reads the config file.
 
 pub(crate) mod file;
+mod instance_tables;
 pub(crate) mod kind;
 #[cfg(test)]
 mod reference;
