@@ -21,7 +21,7 @@ const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records"
 const FORMAT: u64 = 1;
 
 /// LIMIT: what redb keeps of the file in memory.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Keeps records in a file.
 pub struct Redb {
