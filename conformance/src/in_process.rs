@@ -63,7 +63,7 @@ impl Stage for InProcess {
             secret_access_key: Secret::new("secret".to_owned()),
         };
         store
-            .transact(|snapshot| start(snapshot, &configured, fresh, BEGINNING))
+            .transact(|snapshot| start(snapshot, configured, fresh, BEGINNING))
             .map_err(|fault| fault.to_string())?;
         let service = Service::new(ServiceSettings {
             wire: match scene.profile {

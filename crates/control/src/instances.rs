@@ -60,7 +60,7 @@ impl Launch {
         instance.last_modified = now;
         instance.user_data = self.user_data;
         instance.tags.extend(self.tags);
-        instance.instance_profile = self.role.map(InstanceProfile::of_role);
+        instance.instance_profile = self.role.map(|role| InstanceProfile::of_role(role).into());
         instance.attachments = self.attachments;
         instance
     }

@@ -302,7 +302,7 @@ mod tests {
         let interface = &mut instance.interfaces[0];
         interface.mac = MAC;
         interface.ipv4[0].private = [10, 0, 0, 5].into();
-        interface.ipv6 = vec!["fd00::5".parse().unwrap()];
+        interface.ipv6 = vec!["fd00::5".parse().unwrap()].into();
         let parse = |text: &&str| text.parse::<Attachment>().unwrap();
         instance.attachments = attachments.iter().map(parse).collect();
         let enabled = Some(Switch::Enabled);

@@ -30,6 +30,10 @@ impl Hosts {
         Self { journal: data_dir.join(JOURNAL) }
     }
 
+    fn entry(&self, id: InstanceId) -> PathBuf {
+        self.journal.join(&*id.text())
+    }
+
     /// Makes an instance's machine, and says how it is attached.
     ///
     /// # Errors
@@ -53,7 +57,7 @@ impl Hosts {
     ///
     /// In words; the next start tries again.
     pub(crate) fn remove(&self, id: InstanceId) -> Result<(), String> {
-        if !self.journal.join(id.as_str()).exists() {
+        if !self.entry(id).exists() {
             return Ok(());
         }
         Host::remove(id).map_err(|fault| fault.to_string())?;
@@ -81,7 +85,7 @@ impl Hosts {
     }
 
     fn make_again(&self, instance: &Instance) -> Result<(), String> {
-        let path = self.journal.join(instance.id.as_str());
+        let path = self.entry(instance.id);
         let read = fs::read(&path).map_err(|fault| fault.to_string())?;
         let driver = serde_json::from_slice(&read).map_err(|fault| {
             format!("`{}` cannot be read ({fault}): terminate the instance", path.display())
@@ -98,7 +102,7 @@ impl Hosts {
     fn write_down(&self, id: InstanceId, driver: Driver) -> Result<(), String> {
         let write = || -> std::io::Result<()> {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.journal)?;
-            let path = self.journal.join(id.as_str());
+            let path = self.entry(id);
             let mut options = fs::OpenOptions::new();
             let mut file = options.create_new(true).write(true).mode(0o600).open(path)?;
             file.write_all(&serde_json::to_vec(&driver)?)?;
@@ -109,7 +113,7 @@ impl Hosts {
     }
 
     fn strike_out(&self, id: InstanceId) -> Result<(), String> {
-        let removed = fs::remove_file(self.journal.join(id.as_str()));
+        let removed = fs::remove_file(self.entry(id));
         removed.map_err(|fault| self.unwritable(&fault))
     }
 
@@ -130,7 +134,7 @@ fn host_of(instance: &Instance, has_container: bool) -> Result<Host, String> {
         instance: instance.id,
         mac: interface.mac,
         ipv4: (address, prefix),
-        ipv6: interface.ipv6.clone(),
+        ipv6: interface.ipv6.to_vec(),
         has_container,
     })
 }
