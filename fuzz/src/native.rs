@@ -128,7 +128,7 @@ pub fn can_be_served(instance: &Instance) {
     }
     let identity = metadata::identity_document(&open);
     let identity: serde_json::Value = serde_json::from_str(&identity).expect("is JSON");
-    assert_eq!(identity["instanceId"], open.id.as_str());
+    assert_eq!(identity["instanceId"], &*open.id.text());
     assert_eq!(identity["instanceType"], &*open.instance_type);
     assert_eq!(identity["availabilityZone"], &*open.placement.availability_zone);
 }

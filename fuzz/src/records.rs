@@ -10,9 +10,7 @@ use std::sync::{Arc, Mutex};
 use metadata::TokenFormat;
 use model::{Generation, TokenTtl};
 use sha2::{Digest as _, Sha256};
-use store::{
-    Backend, BackendFault, Change, Contents, IssuerKey, Snapshot, Store, TransactFault, Write,
-};
+use store::{Backend, BackendFault, Change, IssuerKey, Snapshot, Store, TransactFault, Write};
 
 use crate::native::can_be_served;
 use crate::tree::NOW;
@@ -26,15 +24,24 @@ struct Shared {
 }
 
 impl Backend for Shared {
-    fn load(&self) -> Result<Contents, BackendFault> {
+    fn load(
+        &self,
+        batch: &mut dyn FnMut(Vec<(String, Vec<u8>)>),
+    ) -> Result<Generation, BackendFault> {
         let (generation, records) = self.kept.lock().expect("nobody panics").clone();
-        Ok(Contents { generation, records: records.into_iter().collect() })
+        batch(records.into_iter().collect());
+        Ok(generation)
     }
 
-    fn commit(&self, _: Generation, to: Generation, writes: &[Write]) -> Result<(), BackendFault> {
+    fn commit(
+        &self,
+        _: Generation,
+        to: Generation,
+        writes: &mut dyn Iterator<Item = Write>,
+    ) -> Result<(), BackendFault> {
         let (generation, records) = &mut *self.kept.lock().expect("nobody panics");
         *generation = to;
-        for Write { key, value } in writes.iter().cloned() {
+        for Write { key, value } in writes {
             match value {
                 Some(value) => records.insert(key, value),
                 None => records.remove(&key),

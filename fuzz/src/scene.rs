@@ -186,8 +186,8 @@ pub fn full() -> Instance {
     instance.hibernation = Some(Switch::Enabled);
     instance.kernel_id = "aki-0123abcd".parse().ok();
     instance.ramdisk_id = "ari-0123abcd".parse().ok();
-    instance.ancestor_ami_ids = Vec::from_iter("ami-0aaaa0000aaaa0000".parse());
-    instance.product_codes = Vec::from_iter("3iplms73etrdhxdepv72l6ywj".parse());
+    instance.ancestor_ami_ids = Vec::from_iter("ami-0aaaa0000aaaa0000".parse()).into();
+    instance.product_codes = Vec::from_iter("3iplms73etrdhxdepv72l6ywj".parse()).into();
     instance.placement.group_name = "cluster".parse().ok();
     instance.placement.host_id = "h-0da999999f9999fb9".parse().ok();
     instance.placement.partition_number = Some(1);
@@ -196,7 +196,7 @@ pub fn full() -> Instance {
     instance.events.spot = Some(SpotInterruption { action: SpotAction::Terminate, time: NOW });
     for interface in &mut instance.interfaces {
         interface.network_card = Some(0);
-        interface.ipv6 = Vec::from_iter("2001:db8:1234:1a00::10".parse());
+        interface.ipv6 = Vec::from_iter("2001:db8:1234:1a00::10".parse()).into();
         interface.vpc_ipv4_cidrs.extend(interface.subnet_ipv4_cidr);
     }
     instance
@@ -225,7 +225,7 @@ pub fn started(instances: &[Instance]) -> Store {
         secret_access_key: Secret::new("secret".to_owned()),
     };
     store
-        .transact(|snapshot| start(snapshot, &configured, fresh, NOW.plus_seconds(-1000)))
+        .transact(|snapshot| start(snapshot, configured, fresh, NOW.plus_seconds(-1000)))
         .expect("the store starts");
     store
 }
