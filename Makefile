@@ -5,7 +5,7 @@ CACHE := target/clients
 DENY_VERSION := 0.20.2
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # What the tests need besides the Rust toolchain; the clients bring a list of their own.
-PACKAGES := ca-certificates gcc libc6-dev openssl $(shell grep -hv '^\#' conformance/clients/packages.txt)
+PACKAGES := ca-certificates gcc libc6-dev mount openssl $(shell grep -hv '^\#' conformance/clients/packages.txt)
 
 .PHONY: help run test test-all check deny tools tests clients bench fuzz docs clean
 

@@ -1,245 +1,233 @@
-//! The network of an instance that has no machine of its own: namespaces in place of hosts.
+//! A host for an instance to live in, made of network namespaces.
 //!
-//! Three namespaces and not two, because a reply is bounded by the hops that *forward* it: where the
-//! service's socket lives in the namespace that a container hangs on, the reply starts there, and a
-//! hop limit has no effect.
+//! ```text
+//!  ID-imds                     ID                                    ID-container
+//!  imds0 ◀── link ──▶ eth0 (the instance's MAC and addresses)
+//!  169.254.169.254             container0 ◀── link ──▶ eth0
+//!  fd00:ec2::254               172.17.0.1                            172.17.0.2
+//! ```
+//!
+//! The service answers in a namespace that holds nothing but its end of the link, so that whoever
+//! reaches it is the instance, whatever address it comes from. What a container of the instance
+//! asks and is answered is forwarded by the instance, as on EC2: an answer that may travel one hop
+//! reaches the instance and not the container. Containers keep their address on the way, where
+//! EC2's masquerade; the service has a route back to them.
+//!
+//! Nothing is kept of a host but what the kernel and `/run/netns` know, and its names tell all of
+//! it.
 
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod plan;
+mod work;
 
+use std::fmt;
+use std::io;
+use std::net::Ipv6Addr;
+
+use ipnet::{IpNet, Ipv4Net};
 use model::{InstanceId, MacAddress};
-use rustix::io::Errno;
 
-use crate::namespace::{Namespace, NamespaceFault};
-use crate::netlink::{Netlink, NetlinkFault, VethEnd, index_of};
+use crate::{Namespace, NamespaceFault, NetlinkFault};
+use plan::Plan;
 
-/// EC2: where an instance finds the service (data plane, 1.1).
-const SERVICE: (Ipv4Addr, Ipv6Addr) =
-    (Ipv4Addr::new(169, 254, 169, 254), Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254));
-
-/// What an instance asks from over IPv6, should it have no address of its own. Nobody but the
-/// service sees it.
-const INSTANCE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 1, 0, 0, 0, 0, 1);
-
-/// The network of containers, as container engines choose it: the instance is the first on it, and
-/// its container the second.
-const CONTAINERS: (Ipv4Addr, u8) = (Ipv4Addr::new(172, 17, 0, 0), 16);
-const BRIDGE: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 1);
-const CONTAINER: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 2);
-const CONTAINERS_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd00, 0xec2, 2, 0, 0, 0, 0, 0), 64);
-const BRIDGE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 2, 0, 0, 0, 0, 1);
-const CONTAINER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 2, 0, 0, 0, 0, 2);
-
-/// Names of interfaces.
-const AT_SERVICE: &str = "imds0";
-const AT_INSTANCE: &str = "eth0";
-const TO_CONTAINER: &str = "container0";
-const AT_CONTAINER: &str = "eth0";
-
-/// What has the instance forward for its container.
-const FORWARDING: [&str; 2] =
-    ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"];
-
-/// Why the network of an instance could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum HostFault {
-    /// A namespace.
-    #[error(transparent)]
-    Namespace(#[from] NamespaceFault),
-    /// Something in one.
-    #[error(transparent)]
-    Netlink(#[from] NetlinkFault),
-    /// Forwarding could not be turned on.
-    #[error("`{path}` cannot be written: {reason}")]
-    Forwarding {
-        /// The setting.
-        path: &'static str,
-        /// What the system says.
-        reason: String,
-    },
-}
-
-/// The network of an instance.
+/// A host: what its namespaces, links, addresses and routes follow from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// The instance.
+    /// The instance, for which everything is named.
     pub instance: InstanceId,
-    /// The Ethernet address of its interface.
+    /// The Ethernet address of the instance's primary interface.
     pub mac: MacAddress,
-    /// Its address, and how many bits of it are its network's.
-    pub ipv4: (Ipv4Addr, u8),
-    /// Its IPv6 addresses.
+    /// Its primary private IPv4 address, with the prefix of its subnet. An instance without one
+    /// gets a link-local address, by which it can reach the service.
+    pub ipv4: Option<Ipv4Net>,
+    /// Its IPv6 addresses. An instance without any gets a unique local address, by which it can
+    /// reach the service.
     pub ipv6: Vec<Ipv6Addr>,
-    /// Whether there is a container behind it.
+    /// Whether a container runs on the instance, in a namespace of its own.
     pub has_container: bool,
 }
 
+/// One of the namespaces of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// A container on the instance.
+    Container,
+    /// The instance.
+    Instance,
+    /// Where the service listens.
+    Service,
+}
+
+impl Place {
+    /// All of them, in the order in which they are taken down.
+    pub const ALL: [Self; 3] = [Self::Container, Self::Instance, Self::Service];
+
+    /// Returns the name of the namespace in `/run/netns`.
+    pub fn namespace_of(self, instance: InstanceId) -> String {
+        match self {
+            Self::Container => format!("{instance}-container"),
+            Self::Instance => instance.to_string(),
+            Self::Service => format!("{instance}-imds"),
+        }
+    }
+}
+
+/// Something that a host consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// An address of a link.
+    Address {
+        /// The namespace that the link is in.
+        namespace: String,
+        /// The link.
+        link: &'static str,
+        /// The address.
+        address: IpNet,
+    },
+    /// A link that is there and switched on.
+    Link {
+        /// The namespace that it is in.
+        namespace: String,
+        /// The link.
+        link: &'static str,
+    },
+    /// A namespace.
+    Namespace(String),
+    /// A route.
+    Route {
+        /// The namespace that it is in.
+        namespace: String,
+        /// Where it leads.
+        destination: IpNet,
+    },
+    /// A setting of the kernel.
+    Setting {
+        /// The namespace that it is of.
+        namespace: String,
+        /// Its name below `/proc/sys/net`.
+        setting: &'static str,
+    },
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { namespace, link, address } => {
+                write!(f, "the address {address} of `{link}` in `{namespace}`")
+            }
+            Self::Link { namespace, link } => write!(f, "the link `{link}` in `{namespace}`"),
+            Self::Namespace(namespace) => write!(f, "the network namespace `{namespace}`"),
+            Self::Route { namespace, destination } => {
+                write!(f, "the route to {destination} in `{namespace}`")
+            }
+            Self::Setting { namespace, setting } => {
+                write!(f, "the setting `{setting}` of `{namespace}`")
+            }
+        }
+    }
+}
+
+/// Why a host could not be made, looked at or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum HostFault {
+    /// A namespace cannot be made, opened, entered or deleted.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceFault),
+    /// The kernel refused what a link, address or route needs.
+    #[error("the network namespace `{namespace}` cannot be as the instance needs it")]
+    Netlink {
+        /// The namespace.
+        namespace: String,
+        /// What the kernel says.
+        #[source]
+        source: NetlinkFault,
+    },
+    /// There is no room for a container's network beside the instance's.
+    #[error("{0} leaves no private network to a container: use the prefix of a subnet, /16 to /28")]
+    NoContainerNetwork(Ipv4Net),
+    /// It could not be made, and then what had been made could not be removed.
+    #[error("the host is half made, and half removed: {undoing}; remove it again")]
+    Remains {
+        /// Why it could not be made.
+        #[source]
+        cause: Box<HostFault>,
+        /// Why it could not be removed.
+        undoing: Box<HostFault>,
+    },
+    /// A setting cannot be read or written.
+    #[error(
+        "`/proc/sys/net/{setting}` of the network namespace `{namespace}` cannot be set: it takes \
+         root, and a `/proc/sys` that is not mounted read-only"
+    )]
+    Setting {
+        /// The namespace.
+        namespace: String,
+        /// The setting.
+        setting: &'static str,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
 impl Host {
-    /// Returns the name of the namespace that the service listens in.
-    pub fn service_namespace(&self) -> String {
-        service_namespace_of(self.instance)
-    }
-
-    /// Returns the name of the namespace of an instance's container.
-    pub fn container_namespace_of(instance: InstanceId) -> String {
-        format!("{instance}-container")
-    }
-
-    /// Makes the namespaces, the links between them, and what is on the links.
+    /// Makes the host. Whoever is told that this has succeeded can run programs in the instance's
+    /// namespace that reach the service's.
     ///
     /// # Errors
     ///
-    /// [`HostFault`]; then nothing of it is left.
+    /// [`HostFault`], for instance [`NamespaceFault::Exists`] if a part of such a host is there
+    /// already. Then nothing of this one is left, and what was there is as it was.
     pub fn make(&self) -> Result<(), HostFault> {
+        let plan = Plan::new(self, work::has_ipv6())?;
         let mut made = Vec::new();
-        let result = self.make_all(&mut made);
-        if result.is_err() {
-            for name in made.iter().rev() {
-                // What cannot be taken away now, `remove` can later.
-                let _ = Namespace::delete(name);
+        work::build(&plan, &mut made).map_err(|cause| {
+            // What was made last is removed first.
+            let undone =
+                made.iter().rev().map(|name| work::take_down(name)).fold(Ok(()), Result::and);
+            match undone {
+                Ok(()) => cause,
+                Err(undoing) => {
+                    HostFault::Remains { cause: Box::new(cause), undoing: Box::new(undoing) }
+                }
             }
-        }
-        result
+        })
     }
 
-    /// Takes away everything that [`make`](Self::make) makes, as far as it is there.
+    /// Returns what the host should have and has not: nothing if it is whole, for instance after
+    /// [`make`](Self::make); all of its namespaces after a restart of the system. Of what is in a
+    /// namespace that is missing nothing is said.
     ///
     /// # Errors
     ///
-    /// [`NamespaceFault`]; then some of it may be left.
-    pub fn remove(instance: InstanceId) -> Result<(), NamespaceFault> {
-        names_of(instance).iter().try_for_each(|name| Namespace::delete(name))
-    }
-
-    /// Returns whether all namespaces are there.
-    pub fn is_complete(&self) -> bool {
-        let count = if self.has_container { 3 } else { 2 };
-        let is_there = |name: &String| Namespace::open(&Namespace::path_of(name)).is_ok();
-        names_of(self.instance).iter().take(count).all(is_there)
-    }
-
-    fn make_all(&self, made: &mut Vec<String>) -> Result<(), HostFault> {
-        let mut create = |name: String| {
-            let namespace = Namespace::create(&name)?;
-            made.push(name);
-            Ok::<_, NamespaceFault>(namespace)
-        };
-        let [instance_name, service_name, container_name] = names_of(self.instance);
-        let service = create(service_name)?;
-        let instance = create(instance_name)?;
-        service.run(|| self.furnish_service(&instance))??;
-        instance.run(|| self.furnish_instance())??;
-        if self.has_container {
-            let container = create(container_name)?;
-            instance.run(|| link_container(&container))??;
-            container.run(furnish_container)??;
-        }
-        Ok(())
-    }
-
-    /// Makes the link to the instance, and what the service sees of it.
-    fn furnish_service(&self, instance: &Namespace) -> Result<(), HostFault> {
-        let netlink = Netlink::open()?;
-        let here = VethEnd { name: AT_SERVICE, mac: None };
-        netlink.add_veth(&here, &VethEnd { name: AT_INSTANCE, mac: Some(self.mac) }, instance)?;
-        let out = up(&netlink, AT_SERVICE)?;
-        netlink.add_address(out, SERVICE.0.into(), 32)?;
-        netlink.add_route((self.ipv4.0.into(), 32), None, out)?;
-        let via = Some(self.ipv4.0.into());
-        if self.has_container {
-            netlink.add_route((CONTAINERS.0.into(), CONTAINERS.1), via, out)?;
-        }
-        if !takes_ipv6(&netlink, out, SERVICE.1, 128)? {
-            return Ok(());
-        }
-        for address in self.addresses_v6() {
-            netlink.add_route((address.into(), 128), None, out)?;
-        }
-        if self.has_container {
-            let to = (IpAddr::from(CONTAINERS_V6.0), CONTAINERS_V6.1);
-            netlink.add_route(to, Some(INSTANCE_V6.into()), out)?;
-        }
-        Ok(())
-    }
-
-    fn furnish_instance(&self) -> Result<(), HostFault> {
-        let netlink = Netlink::open()?;
-        let out = up(&netlink, AT_INSTANCE)?;
-        netlink.add_address(out, self.ipv4.0.into(), self.ipv4.1)?;
-        netlink.add_route((SERVICE.0.into(), 32), None, out)?;
-        for address in self.addresses_v6() {
-            if !takes_ipv6(&netlink, out, address, 128)? {
-                return Ok(());
+    /// [`HostFault`].
+    pub fn missing(&self) -> Result<Vec<Part>, HostFault> {
+        let plan = Plan::new(self, work::has_ipv6())?;
+        let mut missing = Vec::new();
+        for room in &plan.rooms {
+            match Namespace::named(&room.name) {
+                Ok(namespace) => missing.extend(work::missing_in(room, &namespace)?),
+                Err(NamespaceFault::Absent(_) | NamespaceFault::NotANamespace(_)) => {
+                    missing.push(Part::Namespace(room.name.clone()));
+                }
+                Err(fault) => return Err(fault.into()),
             }
         }
-        Ok(netlink.add_route((SERVICE.1.into(), 128), None, out)?)
+        Ok(missing)
     }
 
-    fn addresses_v6(&self) -> impl Iterator<Item = Ipv6Addr> {
-        self.ipv6.iter().copied().chain([INSTANCE_V6])
+    /// Removes whatever there is of the host of `instance`: nothing, some, or all. Its links are
+    /// gone and its names are free when this returns, even where processes or sockets keep a
+    /// namespace itself.
+    ///
+    /// It goes by the names: who calls this must know that they are of a host.
+    ///
+    /// # Errors
+    ///
+    /// [`HostFault`], the first one; the rest has been removed nevertheless.
+    pub fn remove(instance: InstanceId) -> Result<(), HostFault> {
+        Place::ALL
+            .map(|place| work::take_down(&place.namespace_of(instance)))
+            .into_iter()
+            .fold(Ok(()), Result::and)
     }
-}
-
-/// Makes the link from the instance to its container, and has the instance forward.
-fn link_container(container: &Namespace) -> Result<(), HostFault> {
-    let netlink = Netlink::open()?;
-    let ends = [TO_CONTAINER, AT_CONTAINER].map(|name| VethEnd { name, mac: None });
-    netlink.add_veth(&ends[0], &ends[1], container)?;
-    let out = up(&netlink, TO_CONTAINER)?;
-    netlink.add_address(out, BRIDGE.into(), CONTAINERS.1)?;
-    takes_ipv6(&netlink, out, BRIDGE_V6, CONTAINERS_V6.1)?;
-    for path in FORWARDING {
-        match fs::write(path, "1") {
-            // A kernel without IPv6 has nothing to forward there.
-            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
-                return Err(HostFault::Forwarding { path, reason: fault.to_string() });
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn furnish_container() -> Result<(), HostFault> {
-    let netlink = Netlink::open()?;
-    let out = up(&netlink, AT_CONTAINER)?;
-    netlink.add_address(out, CONTAINER.into(), CONTAINERS.1)?;
-    netlink.add_route((Ipv4Addr::UNSPECIFIED.into(), 0), Some(BRIDGE.into()), out)?;
-    if takes_ipv6(&netlink, out, CONTAINER_V6, CONTAINERS_V6.1)? {
-        netlink.add_route((Ipv6Addr::UNSPECIFIED.into(), 0), Some(BRIDGE_V6.into()), out)?;
-    }
-    Ok(())
-}
-
-fn up(netlink: &Netlink, name: &str) -> Result<u32, NetlinkFault> {
-    let missing = || NetlinkFault { request: format!("finding {name}"), errno: Errno::NODEV };
-    let index = index_of(name)?.ok_or_else(missing)?;
-    netlink.set_up(index).map(|()| index)
-}
-
-/// Adds an IPv6 address. Returns whether the namespace has IPv6 at all.
-fn takes_ipv6(
-    netlink: &Netlink,
-    index: u32,
-    address: Ipv6Addr,
-    prefix: u8,
-) -> Result<bool, NetlinkFault> {
-    match netlink.add_address(index, address.into(), prefix) {
-        Ok(()) => Ok(true),
-        Err(fault)
-            if matches!(fault.errno, Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT) =>
-        {
-            Ok(false)
-        }
-        Err(fault) => Err(fault),
-    }
-}
-
-fn service_namespace_of(instance: InstanceId) -> String {
-    format!("{instance}-imds")
-}
-
-/// The instance's own, the service's, and the container's.
-fn names_of(instance: InstanceId) -> [String; 3] {
-    [instance.to_string(), service_namespace_of(instance), Host::container_namespace_of(instance)]
 }

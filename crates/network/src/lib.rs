@@ -1,31 +1,42 @@
-//! Linux network namespaces, and the links, addresses and routes in them.
+//! Network namespaces of Linux, their links, addresses and routes.
 //!
-//! **What is this?** What the server and the program ask of the kernel's networking, in words of
-//! their own: open and make [`Namespace`]s, change and read what is in one ([`Netlink`]), notice
-//! what comes and goes ([`LinkWatch`], [`NameWatch`]), and build the network of an instance that
-//! has no machine of its own ([`Host`]).
+//! **What is this?** What the server and the program ask of the kernel about networks: namespaces
+//! under `/run/netns`, where `ip netns` sees them and keeps its own; what is in one, and changes
+//! to it, over netlink; and word of links and namespaces that come and go.
 //!
-//! **What does it never do?** It never leaves a thread in a namespace that it did not start in:
-//! work inside one is done by a thread that ends with it. It runs no program and keeps no state but
-//! the kernel's, and names under `/run/netns` as `ip netns` has them.
+//! **What does it never do?** It runs no program, keeps nothing of its own outside the kernel and
+//! `/run/netns`, and leaves no thread in another namespace than it was in. It knows no async
+//! runtime: what can be waited for is a file descriptor.
 //!
 //! **What is the picture?**
 //!
 //! ```text
-//!  service namespace          instance's namespace             container's namespace
-//!  169.254.169.254 imds0 ──── eth0 10.0.x.y   container0 ───── eth0 172.17.0.2
-//!  the server's socket        forwards: here a hop is counted
+//!  /run/netns/NAME ◀── create, delete ──┐
+//!        │                              │          run(closure): on a thread that enters,
+//!        └── open ──▶ Namespace ────────┴────────▶ and ends: Netlink, LinkWatch, sockets and
+//!                        │                         child processes made there stay there
+//!                        └── exec: the program becomes another one, inside
+//!
+//!  NameWatch: namespaces that appear and vanish     LinkWatch: links of one namespace
+//!
+//!  Host: three namespaces, their links, addresses and routes, in which an instance lives
 //! ```
 //!
-//! **Where do I start reading?** [`Namespace::run`], then [`Host::make`].
+//! **Where do I start reading?** [`Namespace::run`], then [`Netlink`]; [`Host`] uses them all.
 
 mod host;
+mod link_watch;
+mod name_watch;
+mod named;
 mod namespace;
 mod netlink;
 mod sys;
-mod watch;
 
-pub use host::{Host, HostFault};
+pub use host::{Host, HostFault, Part, Place};
+pub use link_watch::{LinkEvent, LinkWatch};
+pub use name_watch::{NameEvent, NameWatch};
+pub use named::DIRECTORY;
 pub use namespace::{Namespace, NamespaceFault, NamespaceIdentity};
-pub use netlink::{Address, Link, Netlink, NetlinkFault, Route, VethEnd, index_of};
-pub use watch::{LinkEvent, LinkWatch, NameWatch};
+pub use netlink::{
+    InterfaceAddress, Link, LinkIndex, Netlink, NetlinkFault, Route, RouteTarget, VethEnd,
+};

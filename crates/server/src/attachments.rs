@@ -15,8 +15,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use model::{Attachment, Generation, InstanceId, InterfaceName, NetnsName};
-use network::{LinkEvent, LinkWatch, NameWatch, Namespace, NamespaceFault, NamespaceIdentity};
+use network::{
+    LinkEvent, LinkWatch, NameEvent, NameWatch, Namespace, NamespaceFault, NamespaceIdentity,
+    Netlink,
+};
 use store::Store;
+use tokio::io::Interest;
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -138,10 +142,17 @@ pub(crate) fn open(
 }
 
 fn open_at_interface(name: InterfaceName, is_shared: bool) -> Result<Opened, String> {
-    let index = network::index_of(name.as_str()).map_err(|fault| fault.to_string())?;
-    let index = index.ok_or_else(|| {
+    let found = Netlink::open().and_then(|mut netlink| netlink.link_named(name.as_str()));
+    let link = found.map_err(|fault| fault.to_string())?.ok_or_else(|| {
         format!("there is no network interface `{name}`: it is served once there is one")
     })?;
+    if link.mac.is_none() {
+        return Err(format!(
+            "interface `{name}` has no MAC address, so nobody's can be checked on it: use a TAP or \
+             another Ethernet interface, or attach by `source`"
+        ));
+    }
+    let index = link.index.as_number();
     let sockets = listen_at_link_local(For::Interface(index), is_shared)
         .map_err(|fault| format!("on interface `{name}`: {fault}"))?;
     Ok(Opened { hinge: Hinge::Interface(index), addresses: ec2_addresses(&sockets), sockets })
@@ -149,7 +160,7 @@ fn open_at_interface(name: InterfaceName, is_shared: bool) -> Result<Opened, Str
 
 fn open_in_namespace(name: &NetnsName) -> Result<Opened, String> {
     let namespace = Namespace::open(name.path().as_ref()).map_err(|fault| {
-        if matches!(fault, NamespaceFault::Absent { .. }) {
+        if matches!(fault, NamespaceFault::Absent(_)) {
             return format!(
                 "there is no network namespace `{name}`: it is served once there is one (`ip netns \
                  add` makes one)"
@@ -320,11 +331,12 @@ impl Attachments {
     async fn follow_links(&mut self, events: &[LinkEvent]) {
         for event in events {
             match event {
-                LinkEvent::Vanished(link) => {
-                    self.close_where(|_, hinge| hinge == Hinge::Interface(link.index)).await;
+                LinkEvent::Vanished { index, .. } => {
+                    let index = index.as_number();
+                    self.close_where(|_, hinge| hinge == Hinge::Interface(index)).await;
                 }
-                LinkEvent::Present(link) => {
-                    let (index, name) = (link.index, link.name.as_str());
+                LinkEvent::Changed(link) => {
+                    let (index, name) = (link.index.as_number(), link.name.as_str());
                     // Renamed: it is not what the attachment names any more.
                     let is_other = |attachment: &Attachment, hinge| {
                         hinge == Hinge::Interface(index) && !is_interface(attachment, name)
@@ -332,7 +344,7 @@ impl Attachments {
                     self.close_where(is_other).await;
                     self.retry(|attachment| is_interface(attachment, name));
                 }
-                LinkEvent::Overrun => self.look().await,
+                LinkEvent::Lost => self.look().await,
             }
         }
     }
@@ -356,7 +368,7 @@ impl Attachments {
     async fn check_namespaces(&mut self, is_meant: impl Fn(&Attachment) -> bool) {
         let has_gone = |attachment: &Attachment, hinge| match (attachment, hinge) {
             (Attachment::Netns(name), Hinge::Namespace(identity)) => {
-                NamespaceIdentity::of(name.path().as_ref()) != Some(identity)
+                NamespaceIdentity::of_path(name.path().as_ref()) != Some(identity)
             }
             _ => false,
         };
@@ -422,17 +434,16 @@ fn watch_store(store: &Store, wakes: mpsc::Sender<Wake>) {
     });
 }
 
-/// How long after a name came its namespace is looked for: the name is made first.
-const NAME_SETTLES: Duration = Duration::from_millis(20);
-
 fn watch_links(wakes: mpsc::Sender<Wake>) {
     tokio::spawn(async move {
         // Where it cannot be watched, what waits is still tried again every second.
-        let Ok(watch) = LinkWatch::open().and_then(sys::watch) else { return };
-        while let Ok(mut ready) = watch.readable().await {
-            let Ok(events) = watch.get_ref().read() else { return };
-            ready.clear_ready();
-            if !events.is_empty() && wakes.send(Wake::Links(events)).await.is_err() {
+        let Ok(watch) = LinkWatch::open() else { return };
+        let Ok(mut watch) = sys::watch(watch, Interest::READABLE) else { return };
+        while let Ok(mut ready) = watch.readable_mut().await {
+            let Ok(events) = ready.get_inner_mut().read() else { return };
+            if events.is_empty() {
+                ready.clear_ready();
+            } else if wakes.send(Wake::Links(events)).await.is_err() {
                 return;
             }
         }
@@ -441,13 +452,17 @@ fn watch_links(wakes: mpsc::Sender<Wake>) {
 
 fn watch_names(wakes: mpsc::Sender<Wake>) {
     tokio::spawn(async move {
-        let Ok(watch) = NameWatch::open().and_then(sys::watch) else { return };
-        while let Ok(mut ready) = watch.readable().await {
-            let Ok(names) = watch.get_ref().read() else { return };
+        let Ok(watch) = NameWatch::open() else { return };
+        let Ok(mut watch) = sys::watch(watch, Interest::PRIORITY) else { return };
+        while let Ok(mut ready) = watch.ready_mut(Interest::PRIORITY).await {
+            // First, or a change that comes while reading would be forgotten.
             ready.clear_ready();
-            tokio::time::sleep(NAME_SETTLES).await;
-            let wake = names.map_or(Wake::Look, Wake::Names);
-            if wakes.send(wake).await.is_err() {
+            let Ok(events) = ready.get_inner_mut().read() else { return };
+            let name = |event| match event {
+                NameEvent::Appeared { name, .. } | NameEvent::Vanished { name, .. } => name,
+            };
+            let names: BTreeSet<_> = events.into_iter().map(name).collect();
+            if !names.is_empty() && wakes.send(Wake::Names(names)).await.is_err() {
                 return;
             }
         }

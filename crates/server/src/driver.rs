@@ -20,6 +20,7 @@ use rustix::net::{
     RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown, sockopt,
 };
 use store::Store;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -221,7 +222,7 @@ impl Worker {
         peer: Peer,
         mut state: State,
     ) {
-        let Ok(stream) = sys::watch(stream) else {
+        let Ok(stream) = sys::watch(stream, Interest::READABLE | Interest::WRITABLE) else {
             return self.counters.hit(Limit::FileDescriptors);
         };
         let mut waiting = self.counters.waiting(Phase::Head);

@@ -11,8 +11,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use control::instances::Driver;
+use ipnet::Ipv4Net;
 use model::{Attachment, Instance, InstanceId};
-use network::Host;
+use network::{Host, Place};
 use store::Snapshot;
 
 /// Name of the journal in the state directory.
@@ -42,7 +43,8 @@ impl Hosts {
     pub(crate) fn make(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String> {
         let Driver::Netns { container } = driver;
         let host = host_of(instance, container)?;
-        let attachment = format!("netns={}", host.service_namespace()).parse()?;
+        let namespace = Place::Service.namespace_of(instance.id);
+        let attachment = format!("netns={namespace}").parse()?;
         self.write_down(instance.id, driver)?;
         if let Err(fault) = host.make() {
             self.strike_out(instance.id)?;
@@ -92,7 +94,7 @@ impl Hosts {
         })?;
         let Driver::Netns { container } = driver;
         let host = host_of(instance, container)?;
-        if host.is_complete() {
+        if host.missing().map_err(|fault| fault.to_string())?.is_empty() {
             return Ok(());
         }
         Host::remove(instance.id).map_err(|fault| fault.to_string())?;
@@ -128,12 +130,12 @@ impl Hosts {
 /// The machine that an instance describes.
 fn host_of(instance: &Instance, has_container: bool) -> Result<Host, String> {
     let interface = instance.primary_interface().ok_or("it has no primary interface")?;
-    let address = interface.primary_ipv4().ok_or("it has no IPv4 address")?;
     let prefix = interface.subnet_ipv4_cidr.map_or(24, |subnet| subnet.prefix_len());
+    let with_prefix = |address| Ipv4Net::new(address, prefix).map_err(|fault| fault.to_string());
     Ok(Host {
         instance: instance.id,
         mac: interface.mac,
-        ipv4: (address, prefix),
+        ipv4: interface.primary_ipv4().map(with_prefix).transpose()?,
         ipv6: interface.ipv6.to_vec(),
         has_container,
     })

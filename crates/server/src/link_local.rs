@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use network::{Netlink, NetlinkFault};
+use network::{LinkIndex, Netlink, NetlinkFault};
 use rustix::io::Errno;
 
 /// EC2: where instances find the service (data plane, 1.1).
@@ -12,9 +12,6 @@ pub(crate) const ADDRESSES: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80),
     SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), 80),
 ];
-
-/// The loopback interface is the first of every network namespace.
-const LOOPBACK_INDEX: u32 = 1;
 
 /// How long someone who is there already may take to accept a connection.
 const PROBE_DEADLINE: Duration = Duration::from_millis(500);
@@ -32,18 +29,14 @@ pub enum LinkLocalFault {
     #[error("adding {0} to the loopback interface needs root, or CAP_NET_ADMIN")]
     PermissionDenied(IpAddr),
     /// Anything else.
-    #[error("{address} cannot be added to the loopback interface: {reason}")]
-    Other {
-        /// The address.
-        address: IpAddr,
-        /// What the system says.
-        reason: String,
-    },
+    #[error("the loopback interface cannot have the addresses of the metadata service")]
+    Other(#[source] NetlinkFault),
 }
 
 /// The addresses, for as long as this is kept.
 #[derive(Debug)]
 pub(crate) struct LinkLocal {
+    netlink: Netlink,
     added: Vec<IpAddr>,
 }
 
@@ -54,23 +47,23 @@ impl LinkLocal {
     ///
     /// [`LinkLocalFault`]; then none is left behind.
     pub(crate) fn add() -> Result<Self, LinkLocalFault> {
-        let mut this = Self { added: Vec::new() };
+        let netlink = Netlink::open().map_err(LinkLocalFault::Other)?;
+        let mut this = Self { netlink, added: Vec::new() };
         for address in ADDRESSES {
             if TcpStream::connect_timeout(&address, PROBE_DEADLINE).is_ok() {
                 return Err(LinkLocalFault::Answered(address));
             }
             let address = address.ip();
-            match change(address, Change::Add).map_err(|fault| fault.errno) {
-                Ok(()) | Err(Errno::EXIST) => this.added.push(address),
+            let outcome = this.netlink.add_address(LinkIndex::LOOPBACK, address.into());
+            match outcome.as_ref().map_err(NetlinkFault::errno) {
+                Ok(()) | Err(Some(Errno::EXIST)) => this.added.push(address),
                 // IPv6 is off in this network namespace: what cannot be reached needs no service.
-                Err(Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)
+                Err(Some(Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT))
                     if address.is_ipv6() && !this.added.is_empty() => {}
-                Err(Errno::PERM | Errno::ACCESS) => {
+                Err(Some(Errno::PERM | Errno::ACCESS)) => {
                     return Err(LinkLocalFault::PermissionDenied(address));
                 }
-                Err(errno) => {
-                    return Err(LinkLocalFault::Other { address, reason: errno.to_string() });
-                }
+                Err(_) => outcome.map_err(LinkLocalFault::Other)?,
             }
         }
         Ok(this)
@@ -88,22 +81,7 @@ impl Drop for LinkLocal {
     fn drop(&mut self) {
         for address in &self.added {
             // Gone already, or not ours to take away any more: either way there is nothing to do.
-            let _ = change(*address, Change::Remove);
+            let _ = self.netlink.remove_address(LinkIndex::LOOPBACK, (*address).into());
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Change {
-    Add,
-    Remove,
-}
-
-fn change(address: IpAddr, change: Change) -> Result<(), NetlinkFault> {
-    let netlink = Netlink::open()?;
-    let prefix = if address.is_ipv4() { 32 } else { 128 };
-    match change {
-        Change::Add => netlink.add_address(LOOPBACK_INDEX, address, prefix),
-        Change::Remove => netlink.remove_address(LOOPBACK_INDEX, address, prefix),
     }
 }

@@ -5,6 +5,7 @@ use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// What owns its file descriptor: it is open, and the same file, until the value is dropped.
@@ -14,7 +15,7 @@ impl Owner for OwnedFd {}
 impl Owner for network::LinkWatch {}
 impl Owner for network::NameWatch {}
 
-/// Lets the runtime tell when a socket is ready.
+/// Lets the runtime tell when a socket is ready for what is asked.
 ///
 /// # Errors
 ///
@@ -23,10 +24,10 @@ impl Owner for network::NameWatch {}
     unsafe_code,
     reason = "the runtime has no safe way to watch a socket that it did not open"
 )]
-pub(crate) fn watch<T: Owner>(socket: T) -> io::Result<AsyncFd<T>> {
+pub(crate) fn watch<T: Owner>(socket: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: an `Owner` keeps its file descriptor open, and the same file, until it is dropped;
     // the `AsyncFd` owns it and ends its registration first.
-    unsafe { AsyncFd::register(socket) }.map_err(io::Error::from)
+    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
 }
 
 /// Has the kernel keep the first packet of each connection that comes in at a listening socket,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
@@ -108,7 +109,7 @@ async fn work(worker: Arc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>, n
     let mut open: HashMap<DoorNumber, Vec<task::JoinHandle<()>>> = HashMap::new();
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Open(door, socket) => match sys::watch(socket) {
+            Order::Open(door, socket) => match sys::watch(socket, Interest::READABLE) {
                 Ok(socket) => {
                     let accepting = accept(Arc::clone(&worker), socket, door, notices.clone());
                     open.entry(door.number).or_default().push(tokio::spawn(accepting));

@@ -1,12 +1,11 @@
 //! `imds exec`: runs a command inside an instance that a namespace driver launched.
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
 use std::process::Command as Process;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use model::InstanceId;
-use network::{Host, Namespace, NamespaceFault};
+use network::{Namespace, NamespaceFault, Place};
 
 use crate::command::instance::id;
 use crate::fault::Fault;
@@ -38,28 +37,25 @@ pub(crate) fn definition() -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
-    let id = id(matches)?;
-    let in_container = matches.get_flag("container");
-    enter(id, in_container)?;
+    let namespace = namespace(id(matches)?, matches.get_flag("container"))?;
     let mut words = matches.get_many::<OsString>("command").into_iter().flatten();
     let program = words.next().ok_or_else(|| Fault::usage("name a command to run"))?;
-    let refused = Process::new(program).args(words).exec();
-    Err(Fault::told(format!("`{}` cannot be run: {refused}", program.display())))
+    Err(Fault::failed(&namespace.exec(Process::new(program).args(words))))
 }
 
-/// Moves this process, which has one thread, into the instance's network namespace.
-fn enter(id: InstanceId, in_container: bool) -> Result<(), Fault> {
-    let name = if in_container { Host::container_namespace_of(id) } else { id.to_string() };
-    let path = Namespace::path_of(&name);
-    let what = if in_container { ("container", " --container") } else { ("network namespace", "") };
-    let namespace = Namespace::open(&path).map_err(|fault| {
-        if matches!(fault, NamespaceFault::Absent { .. }) {
+fn namespace(id: InstanceId, in_container: bool) -> Result<Namespace, Fault> {
+    let (place, what, option) = if in_container {
+        (Place::Container, "container", " --container")
+    } else {
+        (Place::Instance, "network namespace", "")
+    };
+    Namespace::named(&place.namespace_of(id)).map_err(|fault| {
+        if matches!(fault, NamespaceFault::Absent(_)) {
             return Fault::told(format!(
-                "{id} has no {} here: launch one with `imds instance launch --driver netns{}`",
-                what.0, what.1
+                "{id} has no {what} here: launch one with `imds instance launch --driver \
+                 netns{option}`"
             ));
         }
         Fault::failed(&fault)
-    })?;
-    namespace.enter().map_err(|fault| Fault::failed(&fault))
+    })
 }
