@@ -52,8 +52,10 @@ impl Digits {
     }
 
     const fn of(bits: u128) -> Self {
-        let [.., a, b, c, d, e, f, g, h, i] = bits.to_be_bytes();
-        Self([a, b, c, d, e, f, g, h, i])
+        match bits.to_be_bytes().last_chunk() {
+            Some(digits) => Self(*digits),
+            None => Self([0; 9]), // sixteen bytes have a last nine
+        }
     }
 
     fn parse(digits: &str) -> Option<Self> {

@@ -57,7 +57,7 @@ impl<T: Clone> DerefMut for Shared<T> {
 
 /// Values that were seen before, each kept once.
 ///
-/// It serves while instances are read and can be dropped after: who shares a value keeps it.
+/// It decides nothing, and can be dropped at any time: who shares a value keeps it.
 #[derive(Debug, Default)]
 pub struct Common {
     ami_ids: Kept<Vec<AmiId>>,
@@ -80,9 +80,9 @@ pub struct Common {
 #[derive(Debug)]
 struct Kept<T>(HashSet<Shared<T>>);
 
-/// LIMIT: different values of a kind that are kept to be found again. A kind with more is hardly
-/// common to anything, and looking for it should not cost what was to be saved.
-const VALUES_MAX: usize = 4096;
+/// LIMIT: different values of a kind that are kept to be found again; one more, and the kind is
+/// forgotten and begins anew. What is common is soon there again, what nobody has any more is not.
+const VALUES_MAX: usize = 1024;
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
@@ -93,11 +93,14 @@ impl<T> Default for Kept<T> {
 impl<T: Eq + Hash> Kept<T> {
     /// Puts the value that was seen first in place of one that is alike.
     fn share(&mut self, value: &mut Shared<T>) {
-        match self.0.get(value) {
-            Some(kept) => *value = kept.clone(),
-            None if self.0.len() < VALUES_MAX => _ = self.0.insert(value.clone()),
-            None => {}
+        if let Some(kept) = self.0.get(value) {
+            *value = kept.clone();
+            return;
         }
+        if self.0.len() == VALUES_MAX {
+            self.0.clear();
+        }
+        self.0.insert(value.clone());
     }
 }
 
@@ -166,7 +169,9 @@ impl Instance {
             common.bytes.share(user_data.shared_bytes());
         }
         interfaces.shrink_to_fit();
-        interfaces.iter_mut().for_each(|interface| interface.share(common));
+        for interface in interfaces {
+            interface.share(common);
+        }
     }
 }
 
@@ -207,20 +212,22 @@ mod tests {
     use super::*;
 
     fn two() -> [Instance; 2] {
-        let one = Instance::default_instance();
-        let text = serde_json::to_string(&one).unwrap();
-        [one, serde_json::from_str(&text).unwrap()]
+        let mut common = Common::default();
+        let text = serde_json::to_string(&Instance::default_instance()).unwrap();
+        [(); 2].map(|()| {
+            let mut instance: Instance = serde_json::from_str(&text).unwrap();
+            instance.share(&mut common);
+            instance
+        })
     }
 
     #[test]
     fn what_is_alike_is_kept_once() {
-        let (mut instances, mut common) = (two(), Common::default());
-        instances.iter_mut().for_each(|instance| instance.share(&mut common));
-        let [one, two] = &instances;
+        let [one, two] = &two();
         assert_eq!(one, two);
-        assert!(std::ptr::eq(&*one.placement, &*two.placement));
-        assert!(std::ptr::eq(&*one.instance_type, &*two.instance_type));
-        assert!(std::ptr::eq(&*one.region.as_str(), &*two.region.as_str()));
+        assert!(Arc::ptr_eq(&one.placement.0, &two.placement.0));
+        assert_eq!(one.instance_type.as_ptr(), two.instance_type.as_ptr());
+        assert_eq!(one.region.as_str().as_ptr(), two.region.as_str().as_ptr());
         let data = |instance: &Instance| instance.user_data.as_ref().unwrap().as_bytes().as_ptr();
         assert_eq!(data(one), data(two));
         let groups = |instance: &Instance| instance.interfaces[0].security_groups.as_ptr();
@@ -229,9 +236,7 @@ mod tests {
 
     #[test]
     fn a_change_is_seen_by_nobody_else() {
-        let (mut instances, mut common) = (two(), Common::default());
-        instances.iter_mut().for_each(|instance| instance.share(&mut common));
-        let [one, two] = &mut instances;
+        let [one, two] = &mut two();
         two.placement.partition_number = Some(7);
         two.interfaces[0].security_groups.clear();
         assert_eq!(one.placement.partition_number, None);
@@ -242,10 +247,11 @@ mod tests {
     #[test]
     fn values_without_end_are_not_all_kept() {
         let mut kept = Kept::default();
-        for number in 0..2 * VALUES_MAX {
+        for number in 0..2 * VALUES_MAX + 7 {
             kept.share(&mut Shared::from(number));
+            assert!(kept.0.len() <= VALUES_MAX);
         }
-        assert_eq!(kept.0.len(), VALUES_MAX);
+        assert_eq!(kept.0.len(), 7);
     }
 
     #[test]

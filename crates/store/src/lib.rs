@@ -35,7 +35,7 @@ mod snapshot;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use model::{Generation, Instance, InstanceId, InstanceRefusal, Role, RoleName};
+use model::{Common, Generation, Instance, InstanceId, InstanceRefusal, Role, RoleName};
 use tokio::sync::watch;
 
 pub use backend::{BATCH_RECORDS, Backend, BackendFault, Record, Write};
@@ -50,8 +50,9 @@ pub use snapshot::{AttachmentTaken, Origin, Snapshot};
 pub struct Store {
     backend: Box<dyn Backend>,
     current: ArcSwap<Snapshot>,
-    /// Held while a change is planned and committed: changes come one after the other.
-    writing: Mutex<()>,
+    /// Held while a change is planned and committed: changes come one after the other. What new
+    /// instances have in common with the last ones is found in it.
+    writing: Mutex<Common>,
     generation: watch::Sender<Generation>,
 }
 
@@ -126,7 +127,7 @@ impl Store {
         Ok(Self {
             backend,
             current: ArcSwap::from_pointee(snapshot),
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
             generation,
         })
     }
@@ -156,16 +157,17 @@ impl Store {
         &self,
         plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, T), E>,
     ) -> Result<T, TransactFault<E>> {
-        // The guarded value is nothing, so a panic of another writer has damaged nothing.
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // The guarded value decides nothing, so a panic of another writer has damaged nothing.
+        let mut common = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot();
-        let (changes, outcome) = plan(&before).map_err(TransactFault::Plan)?;
+        let (mut changes, outcome) = plan(&before).map_err(TransactFault::Plan)?;
         if changes.is_empty() {
             return Ok(outcome);
         }
-        for change in &changes {
+        for change in &mut changes {
             if let Change::PutInstance(instance, _) = change {
                 instance.check().map_err(TransactFault::Instance)?;
+                Arc::make_mut(instance).share(&mut common);
             }
         }
         let mut after = before.successor();
