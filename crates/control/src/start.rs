@@ -124,7 +124,7 @@ pub struct Started {
     pub default_instance: InstanceId,
     /// The addresses that instances are attached to, and whose each is.
     pub listeners: Vec<(SocketAddr, InstanceId)>,
-    /// How many attachments of other kinds there are.
+    /// How many attachments of other kinds need sockets of their own.
     pub others: usize,
 }
 
@@ -270,7 +270,7 @@ impl Planned {
     }
 
     /// Checks what goes together. Returns the listeners, and how many attachments of other kinds
-    /// there are.
+    /// need sockets of their own.
     fn check(
         &self,
         configured: &Configured,
@@ -289,10 +289,11 @@ impl Planned {
             }
             for attachment in &instance.attachments {
                 check_shared(configured, attachment, (instance_id, *origin))?;
-                if let Attachment::Listener(address) = attachment {
-                    listeners.push((*address, instance_id));
-                } else {
-                    others += 1;
+                match attachment {
+                    Attachment::Listener(address) => listeners.push((*address, instance_id)),
+                    Attachment::Interface(_) | Attachment::Netns(_) => others += 1,
+                    // All sources come to the same sockets.
+                    Attachment::Source { .. } => {}
                 }
                 let claim = attachment.claim();
                 if !claim.is_exclusive() {

@@ -172,8 +172,13 @@ fn a_store_that_has_lost_its_keys_is_not_given_new_ones() {
 fn attachments_are_told() {
     let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let mut one = described(1);
-    one.instance.attachments = vec![Attachment::Listener(address), "netns=blue".parse().unwrap()];
-    let configured = Configured { instances: vec![one], ..Configured::default() };
+    one.instance.attachments = vec![
+        Attachment::Listener(address),
+        "netns=blue".parse().unwrap(),
+        "source=10.0.0.5".parse().unwrap(),
+    ];
+    let shared_listen = vec![address];
+    let configured = Configured { instances: vec![one], shared_listen, ..Configured::default() };
     let (_, started) = start(&store().snapshot(), configured, fresh(), NOW).unwrap();
     assert_eq!(started.listeners, [(address, InstanceId::from_number(1))]);
     assert_eq!(started.others, 1);
