@@ -167,13 +167,13 @@ pub struct Instance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ami_manifest_path: Option<Line>,
     /// The images that the image was made from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "defaults::ancestor_ami_ids", skip_serializing_if = "Vec::is_empty")]
     pub ancestor_ami_ids: Shared<Vec<AmiId>>,
     /// Marketplace product codes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "defaults::product_codes", skip_serializing_if = "Vec::is_empty")]
     pub product_codes: Shared<Vec<Line>>,
     /// Billing products, shown in the identity document.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "defaults::billing_products", skip_serializing_if = "Vec::is_empty")]
     pub billing_products: Shared<Vec<Line>>,
     /// The kernel of a paravirtual image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,7 +200,7 @@ pub struct Instance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<Line>,
     /// Whether its VPC gives public host names.
-    #[serde(default = "defaults::enabled")]
+    #[serde(default = "defaults::dns_hostnames")]
     pub dns_hostnames: Switch,
     /// The key pair named at launch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,16 +215,16 @@ pub struct Instance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<UserData>,
     /// Tags.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default = "defaults::tags", skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: Shared<BTreeMap<TagKey, Box<str>>>,
     /// Whether detailed monitoring is on.
-    #[serde(default = "defaults::disabled")]
+    #[serde(default = "defaults::monitoring")]
     pub monitoring: Switch,
     /// Whether it can hibernate; none if it was not set up for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hibernation: Option<Switch>,
     /// What is going to happen to it.
-    #[serde(default)]
+    #[serde(default = "defaults::events")]
     pub events: Shared<Events>,
 }
 

@@ -98,7 +98,7 @@ pub struct Interface {
     /// The interface's Ethernet address; unique within the instance.
     pub mac: MacAddress,
     /// The interface's id.
-    #[serde(default = "unset_interface_id")]
+    #[serde(default = "defaults::interface_id")]
     pub interface_id: InterfaceId,
     /// The position at which it is attached; 0 is the first.
     #[serde(default)]
@@ -113,34 +113,34 @@ pub struct Interface {
     #[serde(default)]
     pub ipv4: Vec<Ipv4Address>,
     /// IPv6 addresses.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "defaults::ipv6", skip_serializing_if = "Vec::is_empty")]
     pub ipv6: Shared<Vec<Ipv6Addr>>,
     /// Delegated IPv4 prefixes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "defaults::ipv4_prefixes", skip_serializing_if = "Vec::is_empty")]
     pub ipv4_prefixes: Shared<Vec<Ipv4Net>>,
     /// Delegated IPv6 prefixes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "defaults::ipv6_prefixes", skip_serializing_if = "Vec::is_empty")]
     pub ipv6_prefixes: Shared<Vec<Ipv6Net>>,
     /// Security groups.
-    #[serde(default)]
+    #[serde(default = "defaults::security_groups")]
     pub security_groups: Shared<Vec<SecurityGroup>>,
     /// The subnet.
-    #[serde(default = "default_subnet_id")]
+    #[serde(default = "defaults::subnet_id")]
     pub subnet_id: SubnetId,
     /// The subnet's IPv4 block; none for an IPv6-only subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subnet_ipv4_cidr: Option<Ipv4Net>,
     /// The subnet's IPv6 blocks.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "defaults::subnet_ipv6_cidrs", skip_serializing_if = "Vec::is_empty")]
     pub subnet_ipv6_cidrs: Shared<Vec<Ipv6Net>>,
     /// The VPC.
-    #[serde(default = "default_vpc_id")]
+    #[serde(default = "defaults::vpc_id")]
     pub vpc_id: VpcId,
     /// The VPC's IPv4 blocks, the primary one first.
-    #[serde(default)]
+    #[serde(default = "defaults::vpc_ipv4_cidrs")]
     pub vpc_ipv4_cidrs: Shared<Vec<Ipv4Net>>,
     /// The VPC's IPv6 blocks.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "defaults::vpc_ipv6_cidrs", skip_serializing_if = "Vec::is_empty")]
     pub vpc_ipv6_cidrs: Shared<Vec<Ipv6Net>>,
 }
 
@@ -157,24 +157,8 @@ impl Interface {
         Self {
             mac: MacAddress([0x02, mac1, mac2, mac3, mac4, net]),
             interface_id: InterfaceId::from_number(u128::from(digest)),
-            device_number: 0,
-            network_card: None,
-            owner_id: None,
             ipv4: vec![Ipv4Address { private: address, public: None }],
-            ipv6: Shared::default(),
-            ipv4_prefixes: Shared::default(),
-            ipv6_prefixes: Shared::default(),
-            security_groups: "default"
-                .parse()
-                .map(|name| SecurityGroup { id: default_security_group_id(), name })
-                .into_iter()
-                .collect(),
-            subnet_id: default_subnet_id(),
-            subnet_ipv4_cidr: Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 16).ok(),
-            subnet_ipv6_cidrs: Shared::default(),
-            vpc_id: default_vpc_id(),
-            vpc_ipv4_cidrs: Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 16).into_iter().collect(),
-            vpc_ipv6_cidrs: Shared::default(),
+            ..defaults::derived()
         }
     }
 
@@ -193,23 +177,68 @@ impl Interface {
     }
 }
 
-/// The digits of the default network's ids: `0123456789abcdef0`.
-const DIGITS: u128 = 0x1234_5678_9abc_def0;
+/// What a description that leaves a field out gets, and what derived interfaces have in common.
+mod defaults {
+    use std::sync::LazyLock;
 
-fn unset_interface_id() -> InterfaceId {
-    InterfaceId::from_number(DIGITS)
-}
+    use super::{
+        Interface, InterfaceId, Ipv4Addr, Ipv4Net, Ipv6Addr, Ipv6Net, MacAddress, SecurityGroup,
+        SecurityGroupId, Shared, SubnetId, VpcId,
+    };
+    use crate::serial::default_fields;
 
-fn default_subnet_id() -> SubnetId {
-    SubnetId::from_number(DIGITS)
-}
+    /// The digits of the default network's ids: `0123456789abcdef0`.
+    const DIGITS: u128 = 0x1234_5678_9abc_def0;
 
-fn default_vpc_id() -> VpcId {
-    VpcId::from_number(DIGITS)
-}
+    /// A described interface with the default of every field. All that take one share it.
+    static DEFAULTS: LazyLock<Interface> = LazyLock::new(|| Interface {
+        mac: MacAddress([0; 6]),
+        interface_id: InterfaceId::from_number(DIGITS),
+        device_number: 0,
+        network_card: None,
+        owner_id: None,
+        ipv4: Vec::new(),
+        ipv6: Shared::default(),
+        ipv4_prefixes: Shared::default(),
+        ipv6_prefixes: Shared::default(),
+        security_groups: Shared::default(),
+        subnet_id: SubnetId::from_number(DIGITS),
+        subnet_ipv4_cidr: None,
+        subnet_ipv6_cidrs: Shared::default(),
+        vpc_id: VpcId::from_number(DIGITS),
+        vpc_ipv4_cidrs: Shared::default(),
+        vpc_ipv6_cidrs: Shared::default(),
+    });
 
-fn default_security_group_id() -> SecurityGroupId {
-    SecurityGroupId::from_number(DIGITS)
+    /// An interface of the default network.
+    static DERIVED: LazyLock<Interface> = LazyLock::new(|| {
+        let network = Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 16).ok();
+        let group = |name| SecurityGroup { id: SecurityGroupId::from_number(DIGITS), name };
+        Interface {
+            security_groups: "default".parse().map(group).into_iter().collect(),
+            subnet_ipv4_cidr: network,
+            vpc_ipv4_cidrs: network.into_iter().collect(),
+            ..DEFAULTS.clone()
+        }
+    });
+
+    pub(super) fn derived() -> Interface {
+        DERIVED.clone()
+    }
+
+    default_fields! {
+        DEFAULTS;
+        interface_id: InterfaceId,
+        ipv6: Shared<Vec<Ipv6Addr>>,
+        ipv4_prefixes: Shared<Vec<Ipv4Net>>,
+        ipv6_prefixes: Shared<Vec<Ipv6Net>>,
+        security_groups: Shared<Vec<SecurityGroup>>,
+        subnet_id: SubnetId,
+        subnet_ipv6_cidrs: Shared<Vec<Ipv6Net>>,
+        vpc_id: VpcId,
+        vpc_ipv4_cidrs: Shared<Vec<Ipv4Net>>,
+        vpc_ipv6_cidrs: Shared<Vec<Ipv6Net>>,
+    }
 }
 
 /// The 64-bit Fowler–Noll–Vo hash: spreads ids over addresses; it keeps no secret.

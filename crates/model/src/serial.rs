@@ -67,10 +67,22 @@ macro_rules! spelled {
     };
 }
 
+/// Gives the functions that `serde` calls for fields that a description leaves out: each returns
+/// the field of one value, so that what can be shared is.
+macro_rules! default_fields {
+    ($defaults:ident; $($field:ident: $type:ty,)+) => {
+        $(
+            pub(super) fn $field() -> $type {
+                $defaults.$field.clone()
+            }
+        )+
+    };
+}
+
 /// Says that `text` is no `what`, and what would be.
 pub(crate) fn unknown_spelling(what: &str, text: &str, spellings: &[&str]) -> String {
     let spellings: Vec<String> = spellings.iter().map(|s| format!("`{s}`")).collect();
     format!("`{}` is not {what}: use {}", text.escape_debug(), spellings.join(" or "))
 }
 
-pub(crate) use {spelled, written_as_text};
+pub(crate) use {default_fields, spelled, written_as_text};

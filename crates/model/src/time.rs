@@ -104,7 +104,9 @@ fn parse(text: &str) -> Option<Timestamp> {
     }
     let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
     // A day that the month does not have comes back as another day: refuse it.
-    Some(Timestamp::from_seconds(seconds)).filter(|time| time.to_string() == text)
+    let time = Timestamp::from_seconds(seconds);
+    let civil = Civil::of(time);
+    ((civil.year, civil.month, civil.day) == (year, month, day)).then_some(time)
 }
 
 /// The proleptic Gregorian calendar in UTC.

@@ -58,7 +58,7 @@ pub(super) fn without(text: &str, parts: &[Range<usize>]) -> String {
     let mut rest = String::with_capacity(text.len());
     for part in parts {
         rest.push_str(text.get(rest.len()..part.start).unwrap_or_default());
-        rest.extend(std::iter::repeat_n(' ', part.len()));
+        rest.push_str(&" ".repeat(part.len()));
     }
     rest.push_str(text.get(rest.len()..).unwrap_or_default());
     rest

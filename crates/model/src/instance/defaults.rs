@@ -1,83 +1,88 @@
 #![expect(clippy::expect_used, reason = "constants; the tests of this module parse each of them")]
 
 use std::net::Ipv4Addr;
+use std::sync::LazyLock;
 
 use super::{
-    AccountId, AmiId, Architecture, BlockDevice, HostnameType, Instance, InstanceAction,
-    InstanceId, InstanceProfile, Interface, KeyPair, LifeCycle, Line, MetadataOptions, Placement,
-    Region, ReservationId, Shared, Switch, System, Timestamp, UserData,
+    AccountId, AmiId, Architecture, BTreeMap, BlockDevice, Events, HostnameType, Instance,
+    InstanceAction, InstanceId, InstanceProfile, Interface, KeyPair, LifeCycle, Line,
+    MetadataOptions, Placement, Region, ReservationId, Shared, Switch, System, TagKey, Timestamp,
+    UserData,
 };
+use crate::serial::default_fields;
 use crate::{InstanceProfileStatus, Ipv4Address};
 
-pub(super) fn account_id() -> AccountId {
-    "123456789012".parse().expect("is an account id")
-}
-
-pub(super) fn region() -> Region {
-    "us-east-1".parse().expect("is a region")
-}
-
-pub(super) fn placement() -> Shared<Placement> {
-    Shared::from(Placement {
+/// An instance with the default of every field. All that take one share it.
+static DEFAULTS: LazyLock<Instance> = LazyLock::new(|| Instance {
+    id: Instance::default_id(),
+    attachments: Vec::new(),
+    options: MetadataOptions::default(),
+    account_id: "123456789012".parse().expect("is an account id"),
+    region: "us-east-1".parse().expect("is a region"),
+    placement: Shared::from(Placement {
         availability_zone: line("us-east-1a"),
         availability_zone_id: line("use1-az4"),
         group_name: None,
         host_id: None,
         partition_number: None,
-    })
-}
+    }),
+    instance_type: line("m5.large"),
+    architecture: Architecture::X86_64,
+    system: System::Nitro,
+    profile: line("default-hvm"),
+    life_cycle: LifeCycle::OnDemand,
+    action: InstanceAction::None,
+    ami_id: "ami-0abcdef1234567890".parse().expect("is an image id"),
+    ami_launch_index: 0,
+    ami_manifest_path: None,
+    ancestor_ami_ids: Shared::default(),
+    product_codes: Shared::default(),
+    billing_products: Shared::default(),
+    kernel_id: None,
+    ramdisk_id: None,
+    reservation_id: "r-0123456789abcdef0".parse().expect("is a reservation id"),
+    pending_time: "2025-03-04T09:40:24Z".parse().expect("is a time"),
+    last_modified: "2025-03-04T09:40:24Z".parse().expect("is a time"),
+    interfaces: Vec::new(),
+    hostname_type: HostnameType::IpName,
+    domain: None,
+    dns_hostnames: Switch::Enabled,
+    key_pair: None,
+    block_devices: ["ami", "root"]
+        .map(|name| BlockDevice { name: line(name), device: line("/dev/xvda") })
+        .into_iter()
+        .collect(),
+    instance_profile: None,
+    user_data: None,
+    tags: Shared::default(),
+    monitoring: Switch::Disabled,
+    hibernation: None,
+    events: Shared::default(),
+});
 
-pub(super) fn instance_type() -> Line {
-    line("m5.large")
-}
-
-pub(super) fn architecture() -> Architecture {
-    Architecture::X86_64
-}
-
-pub(super) fn system() -> System {
-    System::Nitro
-}
-
-pub(super) fn profile() -> Line {
-    line("default-hvm")
-}
-
-pub(super) fn life_cycle() -> LifeCycle {
-    LifeCycle::OnDemand
-}
-
-pub(super) fn action() -> InstanceAction {
-    InstanceAction::None
-}
-
-pub(super) fn ami_id() -> AmiId {
-    "ami-0abcdef1234567890".parse().expect("is an image id")
-}
-
-pub(super) fn reservation_id() -> ReservationId {
-    "r-0123456789abcdef0".parse().expect("is a reservation id")
-}
-
-pub(super) fn pending_time() -> Timestamp {
-    "2025-03-04T09:40:24Z".parse().expect("is a time")
-}
-
-pub(super) fn hostname_type() -> HostnameType {
-    HostnameType::IpName
-}
-
-pub(super) fn enabled() -> Switch {
-    Switch::Enabled
-}
-
-pub(super) fn disabled() -> Switch {
-    Switch::Disabled
-}
-
-pub(super) fn block_devices() -> Shared<Vec<BlockDevice>> {
-    let device = |name| BlockDevice { name: line(name), device: line("/dev/xvda") };
-    ["ami", "root"].map(device).into_iter().collect()
+default_fields! {
+    DEFAULTS;
+    account_id: AccountId,
+    region: Region,
+    placement: Shared<Placement>,
+    instance_type: Line,
+    architecture: Architecture,
+    system: System,
+    profile: Line,
+    life_cycle: LifeCycle,
+    action: InstanceAction,
+    ami_id: AmiId,
+    ancestor_ami_ids: Shared<Vec<AmiId>>,
+    product_codes: Shared<Vec<Line>>,
+    billing_products: Shared<Vec<Line>>,
+    reservation_id: ReservationId,
+    pending_time: Timestamp,
+    hostname_type: HostnameType,
+    dns_hostnames: Switch,
+    block_devices: Shared<Vec<BlockDevice>>,
+    tags: Shared<BTreeMap<TagKey, Box<str>>>,
+    monitoring: Switch,
+    events: Shared<Events>,
 }
 
 fn line(text: &str) -> Line {
@@ -92,43 +97,7 @@ impl Instance {
 
     /// Describes an instance by its id alone, with one derived network interface.
     pub fn described(id: InstanceId) -> Self {
-        Self {
-            id,
-            attachments: Vec::new(),
-            options: MetadataOptions::default(),
-            account_id: account_id(),
-            region: region(),
-            placement: placement(),
-            instance_type: instance_type(),
-            architecture: architecture(),
-            system: system(),
-            profile: profile(),
-            life_cycle: life_cycle(),
-            action: action(),
-            ami_id: ami_id(),
-            ami_launch_index: 0,
-            ami_manifest_path: None,
-            ancestor_ami_ids: Shared::default(),
-            product_codes: Shared::default(),
-            billing_products: Shared::default(),
-            kernel_id: None,
-            ramdisk_id: None,
-            reservation_id: reservation_id(),
-            pending_time: pending_time(),
-            last_modified: pending_time(),
-            interfaces: vec![Interface::derived(id)],
-            hostname_type: hostname_type(),
-            domain: None,
-            dns_hostnames: enabled(),
-            key_pair: None,
-            block_devices: block_devices(),
-            instance_profile: None,
-            user_data: None,
-            tags: Shared::default(),
-            monitoring: disabled(),
-            hibernation: None,
-            events: Shared::default(),
-        }
+        Self { id, interfaces: vec![Interface::derived(id)], ..DEFAULTS.clone() }
     }
 
     /// The instance that a first start makes, so that there is something to ask at once.
