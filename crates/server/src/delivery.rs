@@ -6,14 +6,11 @@
 //! gone, or nobody answers. That is how an old program is told from a container behind a hop limit
 //! that is too small.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{HopLimit, InstanceId, Timestamp, TokenUndelivered, UndeliveredReason};
+use model::{HopLimit, InstanceId, TokenUndelivered, UndeliveredReason};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, recv, shutdown, sockopt};
 use tokio::io::Interest;
@@ -29,9 +26,6 @@ const DEADLINE: Duration = Duration::from_millis(3_500);
 /// How soon after it was sent it is looked whether a token has arrived; then twice as long, and so
 /// on. The kernel does not tell of acknowledgements.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
-
-/// LIMIT: sources whose losses are remembered; the one that has lost none for longest makes room.
-const SOURCES_MAX: usize = 1_024;
 
 /// What a sender's packets start with, by operating system: their TTL tells how far they came.
 const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
@@ -190,53 +184,6 @@ fn hops_from_ttl(ttl: u8) -> Option<u8> {
     (initial - ttl).checked_add(1).filter(|_| ttl > 0)
 }
 
-/// The last tokens that did not arrive, by instance and source.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    losses: Mutex<HashMap<(InstanceId, IpAddr), Losses>>,
-}
-
-/// The tokens of one instance that did not arrive at one source.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Losses {
-    pub(crate) last: TokenUndelivered,
-    pub(crate) count: u64,
-    pub(crate) when: Timestamp,
-}
-
-impl Ledger {
-    /// Keeps a loss. Returns whether it is news: the first of its source, or another reason.
-    pub(crate) fn record(&self, last: TokenUndelivered, now: Timestamp) -> bool {
-        let mut losses = self.lock();
-        if losses.len() >= SOURCES_MAX && !losses.contains_key(&(last.instance, last.source)) {
-            let oldest = losses.iter().min_by_key(|(_, losses)| losses.when).map(|(key, _)| *key);
-            oldest.map(|key| losses.remove(&key));
-        }
-        match losses.entry((last.instance, last.source)) {
-            Entry::Vacant(place) => {
-                place.insert(Losses { last, count: 1, when: now });
-                true
-            }
-            Entry::Occupied(mut kept) => {
-                let Losses { last: before, count, .. } = *kept.get();
-                kept.insert(Losses { last, count: count.saturating_add(1), when: now });
-                before != last
-            }
-        }
-    }
-
-    /// Returns all that is remembered, the latest first.
-    pub(crate) fn losses(&self) -> Vec<Losses> {
-        let mut losses: Vec<_> = self.lock().values().copied().collect();
-        losses.sort_by_key(|losses| std::cmp::Reverse(losses.when));
-        losses
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(InstanceId, IpAddr), Losses>> {
-        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,27 +194,5 @@ mod tests {
             assert_eq!(hops_from_ttl(ttl), Some(hops), "{ttl}");
         }
         assert_eq!(hops_from_ttl(0), None);
-    }
-
-    #[test]
-    fn the_ledger_keeps_one_line_for_each_source() {
-        let ledger = Ledger::default();
-        let lost = |last: u16, reason| TokenUndelivered {
-            instance: InstanceId::from_number(1),
-            source: IpAddr::from([10, 0, last.to_be_bytes()[0], last.to_be_bytes()[1]]),
-            reason,
-            hops: Some(2),
-            hop_limit: HopLimit::MIN,
-        };
-        let at = Timestamp::from_seconds;
-        assert!(ledger.record(lost(1, UndeliveredReason::HopLimit), at(1)));
-        assert!(!ledger.record(lost(1, UndeliveredReason::HopLimit), at(2)));
-        assert!(ledger.record(lost(1, UndeliveredReason::Reset), at(3)));
-        assert_eq!(ledger.losses()[0].count, 3);
-        for source in 0..2_000 {
-            ledger.record(lost(source, UndeliveredReason::Timeout), at(10 + i64::from(source)));
-        }
-        assert_eq!(ledger.losses().len(), SOURCES_MAX);
-        assert_eq!(ledger.losses()[0].when, at(2_009));
     }
 }

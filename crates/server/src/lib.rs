@@ -35,6 +35,7 @@ mod exchange;
 mod first_packet;
 mod hosts;
 pub mod identity;
+mod ledger;
 mod link_local;
 mod listener;
 mod manage;

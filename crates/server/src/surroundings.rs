@@ -9,8 +9,8 @@ use model::{Attachment, Generation, Instance, InstanceId, Switch};
 use store::Snapshot;
 
 use crate::attachments::{self, Board, State};
-use crate::delivery::Ledger;
 use crate::hosts::Hosts;
+use crate::ledger::Ledger;
 use crate::link_local;
 use crate::run::Ready;
 use crate::signer::Signer;
