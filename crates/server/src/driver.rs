@@ -32,6 +32,7 @@ use crate::delivery::{self, Sent, UnderWay};
 use crate::exchange::{Desk, Entrance, Exchange, Peer};
 use crate::first_packet;
 use crate::ledger::Ledger;
+use crate::reports::despite_reports;
 use crate::run::{Notice, Notices};
 use crate::service::Service;
 use crate::signer::Signer;
@@ -55,7 +56,8 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 /// and such sockets would pile up.
 const PUT_USER_TIMEOUT_MILLIS: u32 = 3_000;
 
-/// LIMIT: the pause after an accept that failed for a reason of ours, such as too many open files.
+/// LIMIT: the pause after an accept that failed for a reason of ours, such as too many open files,
+/// and before another try to send where the runtime cannot tell when there is room.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(20);
 
 /// A number that no two doors of a server have.
@@ -270,7 +272,11 @@ impl Worker {
                         Ok(Ok(mut ready)) => {
                             let state = transmit(stream.get_ref(), &rest, ending, sent);
                             if matches!(state, State::Write { .. }) {
+                                let is_closed = ready.ready().is_write_closed();
                                 ready.clear_ready();
+                                if is_closed && !pause_before(deadline).await {
+                                    return self.counters.hit(Limit::WriteDeadline);
+                                }
                             }
                             state
                         }
@@ -293,7 +299,8 @@ impl Worker {
                 self.counters.turn_away(why);
                 return State::Done;
             }
-            let length = match recv(stream, &mut **scratch, RecvFlags::DONTWAIT) {
+            let received = despite_reports(|| recv(stream, &mut **scratch, RecvFlags::DONTWAIT));
+            let length = match received {
                 Ok((length, _)) if length > 0 => length,
                 Err(Errno::WOULDBLOCK | Errno::INTR) => return State::Read,
                 // The peer has gone, or will not send a whole request any more.
@@ -401,7 +408,7 @@ impl Worker {
                 break;
             };
             let read = WORKSPACE.with_borrow_mut(|Workspace { scratch, .. }| {
-                recv(stream.get_ref(), &mut **scratch, RecvFlags::DONTWAIT)
+                despite_reports(|| recv(stream.get_ref(), &mut **scratch, RecvFlags::DONTWAIT))
             });
             match read {
                 Ok((length, _)) if length > 0 => left = left.saturating_sub(length),
@@ -419,9 +426,18 @@ impl Worker {
     }
 }
 
+/// Waits a little. Returns false once the deadline is over.
+///
+/// The runtime takes a socket for closed, and so for ready, for ever, once a router has said
+/// something about it.
+async fn pause_before(deadline: Instant) -> bool {
+    tokio::time::sleep_until(deadline.min(Instant::now() + EXHAUSTED_PAUSE)).await;
+    Instant::now() < deadline
+}
+
 /// Sends what fits. `sent` tells whose token is among it.
 fn transmit(stream: &OwnedFd, bytes: &[u8], ending: Ending, sent: Option<Sent>) -> State {
-    match send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+    match despite_reports(|| send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)) {
         Ok(count) if count == bytes.len() => match (sent, ending) {
             (Some(sent), ending) if !delivery::has_arrived(stream) => State::Deliver(sent, ending),
             (_, Ending::Close) => State::Done,

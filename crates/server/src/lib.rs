@@ -39,6 +39,7 @@ mod ledger;
 mod link_local;
 mod listener;
 mod manage;
+mod reports;
 mod run;
 mod service;
 mod signatures;
