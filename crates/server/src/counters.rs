@@ -72,7 +72,7 @@ impl Limit {
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The peer to acknowledge its token.
+    /// The peer to acknowledge the answer to its PUT.
     Deliver,
     /// The peer to end.
     Drain,

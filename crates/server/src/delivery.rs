@@ -1,175 +1,188 @@
-//! What becomes of a token after it was sent.
+//! What becomes of an answer to a PUT after it was sent.
 //!
 //! Nearly always the peer's kernel has acknowledged it before `send` returns, and the connection is
 //! closed. Where it has not, the socket is kept, with its low TTL, until it has, or until it is
 //! clear that it will not: a router said that the packet had travelled far enough, the peer is
 //! gone, or nobody answers. That is how an old program is told from a container behind a hop limit
 //! that is too small.
+//!
+//! Refusals are waited for like tokens: what does not arrive holds a place among those of its source
+//! in either case, and not a socket of the kernel's that nobody counts.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{HopLimit, InstanceId, TokenUndelivered, UndeliveredReason};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown, sockopt};
+use rustix::net::{Shutdown, shutdown, sockopt};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout_at};
 
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::ledger::Ledger;
+use crate::reports::is_report;
+use crate::run::{Notice, Notices};
 use crate::sys;
 
-/// LIMIT: how long a token may be under way. The kernel gives up after three seconds, its
+/// LIMIT: how long an answer may be under way. The kernel gives up after three seconds, its
 /// `TCP_USER_TIMEOUT`; this is for the case that it does not.
 const DEADLINE: Duration = Duration::from_millis(3_500);
 
-/// How soon after it was sent it is looked whether a token has arrived; then twice as long, and so
+/// How soon after it was sent it is looked whether an answer has arrived; then twice as long, and so
 /// on. The kernel does not tell of acknowledgements.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 
 /// What a sender's packets start with, by operating system: their TTL tells how far they came.
 const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
 
-/// A token that was sent.
+/// An answer to a PUT that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
-    /// Whose it is.
-    pub(crate) instance: InstanceId,
+    /// Whose token it carries; none for a refusal.
+    pub(crate) token_of: Option<InstanceId>,
     /// How far it may travel.
     pub(crate) hop_limit: HopLimit,
     /// Where it goes.
     pub(crate) to: IpAddr,
 }
 
-impl Sent {
-    /// Tells how it was lost.
-    pub(crate) fn lost(self, stream: impl AsFd, reason: UndeliveredReason) -> TokenUndelivered {
-        let hops = hops_of(stream, self.to);
-        let is_too_far = hops.is_some_and(|hops| hops > self.hop_limit.as_hops());
-        // Not every router says why it dropped a packet.
-        let is_silent = reason == UndeliveredReason::Timeout && is_too_far;
-        let reason = if is_silent { UndeliveredReason::HopLimit } else { reason };
-        TokenUndelivered {
-            instance: self.instance,
-            source: self.to,
-            reason,
-            hops,
-            hop_limit: self.hop_limit,
-        }
-    }
-}
-
-/// Returns whether the peer's kernel has everything that was sent. Where ours does not say, it is
-/// taken to have nothing.
-pub(crate) fn has_arrived(stream: impl AsFd) -> bool {
+/// Returns whether the peer's kernel has everything that was sent to it. Where the kernel does not
+/// say, it is taken not to.
+pub(crate) fn is_delivered(stream: impl AsFd) -> bool {
     sys::unacknowledged(stream).is_ok_and(|bytes| bytes == 0)
 }
 
-/// A connection with a token under way. Dropped before [`end`](Self::end), it is reset, so
-/// that the kernel does not go on sending for a process that has forgotten about it.
-pub(crate) struct UnderWay<'s> {
-    stream: &'s AsyncFd<OwnedFd>,
-    has_arrived: bool,
+/// Where it is told that a token was lost.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    clock: Clock,
+    counters: Arc<Counters>,
+    ledger: Arc<Ledger>,
+    notices: Notices,
 }
 
-impl<'s> UnderWay<'s> {
-    pub(crate) fn of(stream: &'s AsyncFd<OwnedFd>) -> Self {
-        Self { stream, has_arrived: false }
+impl Reporter {
+    /// Tells what one worker loses.
+    pub(crate) fn new(
+        clock: &Clock,
+        counters: &Arc<Counters>,
+        ledger: &Arc<Ledger>,
+        notices: &Notices,
+    ) -> Arc<Self> {
+        let (clock, notices) = (clock.clone(), notices.clone());
+        let (counters, ledger) = (Arc::clone(counters), Arc::clone(ledger));
+        Arc::new(Self { clock, counters, ledger, notices })
     }
 
-    /// The token has arrived: the connection ends in good order.
-    pub(crate) fn end(mut self) {
-        self.has_arrived = true;
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        if !self.has_arrived {
-            // Where it cannot be set, the kernel gives up by itself after a while.
-            let _ = sockopt::set_socket_linger(self.stream.get_ref(), Some(Duration::ZERO));
+    /// Tells of an answer, sent to whom is so many hops away, that it was lost.
+    pub(crate) fn lose(&self, sent: Sent, hops: Option<u8>, reason: UndeliveredReason) {
+        let Sent { token_of: Some(instance), hop_limit, to: source } = sent else {
+            return;
+        };
+        let reason = match reason {
+            // Not every router says why it dropped a packet.
+            UndeliveredReason::Timeout if is_too_far(hops, hop_limit) => {
+                UndeliveredReason::HopLimit
+            }
+            UndeliveredReason::HopLimit | UndeliveredReason::Reset | UndeliveredReason::Timeout => {
+                reason
+            }
+        };
+        self.counters.lose(reason);
+        let lost = TokenUndelivered { instance, source, reason, hops, hop_limit };
+        if self.ledger.record(lost, self.clock.now().wall) {
+            self.notices.tell(Notice::TokenUndelivered(lost));
         }
     }
 }
 
-/// Waits until a token has arrived, and returns whether it has. `lost` is told once, as soon as it
-/// is known how it is being lost.
-pub(crate) async fn watch(
-    stream: &AsyncFd<OwnedFd>,
-    mut lost: impl FnMut(UndeliveredReason),
-) -> bool {
-    if shutdown(stream.get_ref(), Shutdown::Write).is_err() {
-        lost(UndeliveredReason::Reset);
-        return false;
+fn is_too_far(hops: Option<u8>, limit: HopLimit) -> bool {
+    hops.is_some_and(|hops| hops > limit.as_hops())
+}
+
+/// An answer that is not acknowledged yet, and its connection.
+///
+/// Whatever ends it before the answer has [arrived](Self::arrives), be it that another connection
+/// needs its place, or that its door closes, the answer is told as lost, and the connection is
+/// reset, so that the kernel does not go on sending for a process that has forgotten about it.
+pub(crate) struct UnderWay {
+    sent: Sent,
+    /// How many hops away the peer is, if its packets tell.
+    hops: Option<u8>,
+    reporter: Arc<Reporter>,
+    is_told: bool,
+}
+
+impl UnderWay {
+    pub(crate) fn new(sent: Sent, stream: impl AsFd, reporter: &Arc<Reporter>) -> Self {
+        // Where it cannot be set, the kernel gives up by itself after a while.
+        let _ = sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+        let (hops, reporter) = (hops_of(stream, sent.to), Arc::clone(reporter));
+        Self { sent, hops, reporter, is_told: false }
     }
-    let (start, mut pause, mut is_told) = (Instant::now(), FIRST_LOOK, false);
-    let mut tell = |reason| {
-        if !std::mem::replace(&mut is_told, true) {
-            lost(reason);
-        }
-    };
-    loop {
-        if has_arrived(stream.get_ref()) {
-            return true;
-        }
-        if start.elapsed() >= DEADLINE {
-            tell(UndeliveredReason::Timeout);
+
+    /// Waits until the answer has arrived, and returns whether it has. Then the connection can be
+    /// ended in good order.
+    pub(crate) async fn arrives(mut self, stream: &AsyncFd<OwnedFd>) -> bool {
+        if shutdown(stream.get_ref(), Shutdown::Write).is_err() {
+            self.lose(UndeliveredReason::Reset);
             return false;
         }
-        let until = (Instant::now() + pause).min(start + DEADLINE);
-        pause *= 2;
-        let Ok(ready) = timeout_at(until, stream.ready(Interest::READABLE | Interest::ERROR)).await
-        else {
-            continue;
-        };
-        let Ok(mut ready) = ready else { return false };
-        match forget(stream.get_ref()) {
-            Forgotten::All => ready.clear_ready(),
-            Forgotten::End => {
-                ready.clear_ready();
-                // It reads no more, but its kernel may still acknowledge what it has.
-                tokio::time::sleep_until(until).await;
+        let deadline = Instant::now() + DEADLINE;
+        let mut pause = FIRST_LOOK;
+        while Instant::now() < deadline {
+            if is_delivered(stream.get_ref()) {
+                self.is_told = true;
+                return sockopt::set_socket_linger(stream.get_ref(), None).is_ok();
             }
-            Forgotten::Error(Errno::HOSTUNREACH | Errno::NETUNREACH) => {
-                tell(UndeliveredReason::HopLimit);
+            let until = deadline.min(Instant::now() + pause);
+            pause *= 2;
+            // Whatever the peer sends meanwhile is not looked at.
+            let Ok(ready) = timeout_at(until, stream.ready(Interest::ERROR)).await else {
+                continue;
+            };
+            let Ok(mut ready) = ready else { return false };
+            ready.clear_ready();
+            let Ok(Err(errno)) = sockopt::socket_error(stream.get_ref()) else { continue };
+            match errno {
+                // A packet's hops were used up; or a host, or the way to it, is not there, which may
+                // pass. Linux does not tell one from the other.
+                Errno::HOSTUNREACH => {
+                    if self.hops.is_none() || is_too_far(self.hops, self.sent.hop_limit) {
+                        self.lose(UndeliveredReason::HopLimit);
+                    }
+                }
+                errno if is_report(errno) => {}
+                Errno::TIMEDOUT => return false,
+                _ => {
+                    self.lose(UndeliveredReason::Reset);
+                    return false;
+                }
             }
-            Forgotten::Error(Errno::TIMEDOUT) => {
-                tell(UndeliveredReason::Timeout);
-                return false;
-            }
-            Forgotten::Error(_) => {
-                tell(UndeliveredReason::Reset);
-                return false;
-            }
+        }
+        false
+    }
+
+    fn lose(&mut self, reason: UndeliveredReason) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            self.reporter.lose(self.sent, self.hops, reason);
         }
     }
 }
 
-/// What reading to forget came to.
-enum Forgotten {
-    /// There is no more for now.
-    All,
-    /// There will be no more.
-    End,
-    /// The connection has an error, which this has cleared.
-    Error(Errno),
-}
-
-fn forget(stream: &OwnedFd) -> Forgotten {
-    let mut scratch = [0; 512];
-    loop {
-        match recv(stream, &mut scratch, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => return Forgotten::End,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) => return Forgotten::All,
-            Err(errno) => return Forgotten::Error(errno),
-        }
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.lose(UndeliveredReason::Timeout);
     }
 }
 
 /// Returns how many hops away the peer of a connection is: one if its packets have crossed no
 /// router, as EC2 counts.
-fn hops_of(stream: impl AsFd, peer: IpAddr) -> Option<u8> {
+pub(crate) fn hops_of(stream: impl AsFd, peer: IpAddr) -> Option<u8> {
     // For a connection that was accepted, Linux keeps the TTL that it came with where the TTL of
     // multicasts would be.
     let ttl = match peer {

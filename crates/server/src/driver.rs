@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metadata::{HEAD_BYTES_MAX, NONCE_BYTES, Signatures};
-use model::{HopLimit, InstanceId, Observation, Outcome, RequestVersion, Timestamp};
+use model::{
+    HopLimit, InstanceId, Observation, Outcome, RequestVersion, Timestamp, UndeliveredReason,
+};
 use rustix::io::Errno;
 use rustix::net::{
     RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown, sockopt,
@@ -28,10 +30,9 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::connection::{Connection, Ending, Sending, Step};
 use crate::counters::{Counters, Limit, Phase};
-use crate::delivery::{self, Sent, UnderWay};
+use crate::delivery::{Reporter, Sent, UnderWay, hops_of, is_delivered};
 use crate::exchange::{Desk, Entrance, Exchange, Peer};
 use crate::first_packet;
-use crate::ledger::Ledger;
 use crate::reports::despite_reports;
 use crate::run::{Notice, Notices};
 use crate::service::Service;
@@ -106,8 +107,8 @@ pub(crate) struct Worker {
     pub(crate) admission: Arc<Admission>,
     pub(crate) signer: Signer,
     pub(crate) notices: Notices,
-    /// The tokens that did not arrive.
-    pub(crate) ledger: Arc<Ledger>,
+    /// Where tokens that did not arrive are told of.
+    pub(crate) reporter: Arc<Reporter>,
     /// Whether the first refusal for want of a token has been explained.
     pub(crate) explained: Arc<AtomicBool>,
 }
@@ -131,8 +132,8 @@ thread_local! {
 /// What is left to do for a connection.
 enum State {
     Done,
-    /// Wait until the token is acknowledged, then end.
-    Deliver(Sent, Ending),
+    /// Wait until the answer to a PUT is acknowledged, then end.
+    Deliver(UnderWay, Ending),
     Drain,
     Read,
     Sign {
@@ -144,6 +145,15 @@ enum State {
         ending: Ending,
         sent: Option<Sent>,
     },
+}
+
+impl From<Ending> for State {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Close => Self::Done,
+            Ending::Drain => Self::Drain,
+        }
+    }
 }
 
 /// Accepts the connections that come in at a door, until it is aborted.
@@ -233,9 +243,12 @@ impl Worker {
         loop {
             state = match state {
                 State::Done => return,
-                State::Deliver(sent, ending) => {
+                State::Deliver(under_way, ending) => {
                     waiting.for_phase(Phase::Deliver);
-                    self.deliver(&stream, sent, ending).await
+                    if !under_way.arrives(&stream).await {
+                        return;
+                    }
+                    ending.into()
                 }
                 State::Drain => {
                     waiting.for_phase(Phase::Drain);
@@ -270,7 +283,7 @@ impl Worker {
                         *write_until.get_or_insert_with(|| Instant::now() + WRITE_DEADLINE);
                     match timeout_at(deadline, stream.writable()).await {
                         Ok(Ok(mut ready)) => {
-                            let state = transmit(stream.get_ref(), &rest, ending, sent);
+                            let state = self.transmit(stream.get_ref(), &rest, ending, sent);
                             if matches!(state, State::Write { .. }) {
                                 let is_closed = ready.ready().is_write_closed();
                                 ready.clear_ready();
@@ -346,16 +359,16 @@ impl Worker {
                     self.counters.hit(limit);
                 }
                 let Some(hop_limit) = hop_limit else {
-                    return transmit(stream, out, ending, None);
+                    return self.transmit(stream, out, ending, None);
                 };
                 if limit_hops(stream, peer.address, hop_limit).is_err() {
                     // Rather no answer than one that goes too far.
                     return State::Done;
                 }
                 let Observation { instance, outcome, .. } = observation;
-                let instance = instance.filter(|_| outcome == Outcome::Ok);
-                let sent = instance.map(|instance| Sent { instance, hop_limit, to: peer.address });
-                transmit(stream, out, ending, sent)
+                let token_of = instance.filter(|_| outcome == Outcome::Ok);
+                let sent = Sent { token_of, hop_limit, to: peer.address };
+                self.transmit(stream, out, ending, Some(sent))
             }
         }
     }
@@ -375,25 +388,38 @@ impl Worker {
         }
     }
 
-    /// Waits until a token is acknowledged, or it is clear that it will not be. A connection that is
-    /// closed on the way, for whatever reason, leaves nothing in the kernel that would go on sending.
-    async fn deliver(&self, stream: &AsyncFd<OwnedFd>, sent: Sent, ending: Ending) -> State {
-        let under_way = UnderWay::of(stream);
-        let lost = |reason| {
-            self.counters.lose(reason);
-            let lost = sent.lost(stream.get_ref(), reason);
-            if self.ledger.record(lost, self.clock.now().wall) {
-                self.notices.tell(Notice::TokenUndelivered(lost));
+    /// Sends what fits. An answer to a PUT is `sent`, and waited for.
+    fn transmit(
+        &self,
+        stream: &OwnedFd,
+        bytes: &[u8],
+        ending: Ending,
+        sent: Option<Sent>,
+    ) -> State {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match despite_reports(|| send(stream, bytes, flags)) {
+            Ok(count) if count == bytes.len() => match sent {
+                Some(sent) if !is_delivered(stream) => {
+                    State::Deliver(UnderWay::new(sent, stream, &self.reporter), ending)
+                }
+                Some(_) | None => ending.into(),
+            },
+            Ok(count) => {
+                let rest = bytes.get(count..).unwrap_or_default().to_vec();
+                State::Write { rest, ending, sent }
             }
-        };
-        if delivery::watch(stream, lost).await {
-            under_way.end();
-            return match ending {
-                Ending::Close => State::Done,
-                Ending::Drain => State::Drain,
-            };
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                State::Write { rest: bytes.to_vec(), ending, sent }
+            }
+            // The peer was gone before its answer was.
+            Err(_) => {
+                if let Some(sent) = sent {
+                    let hops = hops_of(stream, sent.to);
+                    self.reporter.lose(sent, hops, UndeliveredReason::Reset);
+                }
+                State::Done
+            }
         }
-        State::Done
     }
 
     /// Lets the peer read its answer: closes for writing, reads and forgets, within bounds.
@@ -433,23 +459,6 @@ impl Worker {
 async fn pause_before(deadline: Instant) -> bool {
     tokio::time::sleep_until(deadline.min(Instant::now() + EXHAUSTED_PAUSE)).await;
     Instant::now() < deadline
-}
-
-/// Sends what fits. `sent` tells whose token is among it.
-fn transmit(stream: &OwnedFd, bytes: &[u8], ending: Ending, sent: Option<Sent>) -> State {
-    match despite_reports(|| send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)) {
-        Ok(count) if count == bytes.len() => match (sent, ending) {
-            (Some(sent), ending) if !delivery::has_arrived(stream) => State::Deliver(sent, ending),
-            (_, Ending::Close) => State::Done,
-            (_, Ending::Drain) => State::Drain,
-        },
-        Ok(count) => {
-            let rest = bytes.get(count..).unwrap_or_default().to_vec();
-            State::Write { rest, ending, sent }
-        }
-        Err(Errno::WOULDBLOCK | Errno::INTR) => State::Write { rest: bytes.to_vec(), ending, sent },
-        Err(_) => State::Done,
-    }
 }
 
 /// Bounds how far everything sent from now on travels. It is never raised again: a retransmission

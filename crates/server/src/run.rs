@@ -27,6 +27,7 @@ use crate::background;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::credentials::ProgramFault;
+use crate::delivery::Reporter;
 use crate::driver::Worker;
 use crate::exchange::Entrance;
 use crate::hosts::Hosts;
@@ -244,7 +245,7 @@ async fn serve(
         admission: Arc::clone(&admission),
         signer: signer.clone(),
         notices: notices.clone(),
-        ledger: Arc::clone(&ledger),
+        reporter: Reporter::new(&clock, counters, &ledger, &notices),
         explained: Arc::clone(&explained),
     };
     let workers = counters.iter().map(worker).collect();
