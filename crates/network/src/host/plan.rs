@@ -35,8 +35,14 @@ pub(super) const BRIDGE_LINK: &str = "container0";
 /// addresses would not be answered, or that differ from what the system starts with.
 const ANSWERING: [(&str, &str); 2] =
     [("ipv4/conf/all/arp_ignore", "0"), ("ipv4/conf/default/arp_ignore", "0")];
-const WITH_IPV6: [(&str, &str); 2] =
-    [("ipv6/conf/all/disable_ipv6", "0"), ("ipv6/conf/default/disable_ipv6", "0")];
+const WITH_IPV6: [(&str, &str); 4] = [
+    ("ipv6/conf/all/disable_ipv6", "0"),
+    ("ipv6/conf/default/disable_ipv6", "0"),
+    // The kernel waits for seconds otherwise, in case that somebody else has an address, and
+    // forwards nothing meanwhile. Nobody else is on these links.
+    ("ipv6/conf/all/accept_dad", "0"),
+    ("ipv6/conf/default/accept_dad", "0"),
+];
 /// What the service hears of routers comes from guests.
 const DEAF_TO_ROUTERS: (&str, &str) = ("ipv6/conf/default/accept_ra", "0");
 const FORWARDING_IPV4: &str = "ipv4/ip_forward";
