@@ -4,12 +4,12 @@
 //! may do everything; the file mode and the peer's user id decide who can.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use model::{
-    Attachment, Generation, HopLimit, Instance, InstanceId, OptionsChange, Region, Secret,
-    Timestamp, UndeliveredReason,
+    Attachment, Generation, HopLimit, Instance, InstanceId, Interface, MacAddress, MetadataOptions,
+    OptionsChange, Region, Secret, Timestamp, UndeliveredReason,
 };
 use serde::{Deserialize, Serialize};
 use store::{AttachmentTaken, Change, Snapshot, Store, TransactFault};
@@ -114,8 +114,10 @@ pub struct AttachmentView {
 }
 
 /// How instances are attached, and what went wrong.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Diagnosis {
+    /// Where the server runs; none if no server does.
+    pub place: Option<Place>,
     /// The default instance.
     pub default_instance: InstanceId,
     /// The addresses that serve it.
@@ -126,8 +128,45 @@ pub struct Diagnosis {
     pub sources: usize,
     /// All other attachments, and whose each is.
     pub attached: Vec<(InstanceId, AttachmentView)>,
+    /// The default instance, and those of `attached`, as they ask to be served.
+    pub instances: Vec<Wanted>,
     /// The last tokens that did not arrive, one for each instance and source.
     pub undelivered: Vec<UndeliveredView>,
+}
+
+/// Where a server runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its process.
+    pub process_id: u32,
+    /// Its network namespace, as `/proc/PID/ns/net` names it: `net:[4026531840]`.
+    pub network_namespace: String,
+}
+
+/// An instance as it asks to be served: what its attachments must fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// The options in force.
+    pub options: MetadataOptions,
+    /// The Ethernet address of its primary interface.
+    pub mac: Option<MacAddress>,
+    /// The address of its primary interface.
+    pub ipv4: Option<Ipv4Addr>,
+}
+
+impl Wanted {
+    /// Returns what `instance` asks for.
+    pub fn of(instance: &Instance) -> Self {
+        let interface = instance.primary_interface();
+        Self {
+            instance_id: instance.id,
+            options: instance.options,
+            mac: interface.map(|interface| interface.mac),
+            ipv4: interface.and_then(Interface::primary_ipv4),
+        }
+    }
 }
 
 /// Tokens of an instance that did not arrive at a source.
@@ -280,11 +319,13 @@ impl Surroundings for NoServer {
 
     fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis {
         Diagnosis {
+            place: None,
             default_instance: self.default_instance(),
             listen: Vec::new(),
             shared_listen: Vec::new(),
             sources: snapshot.source_count(),
             attached: Vec::new(),
+            instances: Vec::new(),
             undelivered: Vec::new(),
         }
     }
@@ -509,11 +550,13 @@ mod tests {
 
         fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis {
             Diagnosis {
+                place: None,
                 default_instance: self.default_instance(),
                 listen: Vec::new(),
                 shared_listen: Vec::new(),
                 sources: snapshot.source_count(),
                 attached: Vec::new(),
+                instances: Vec::new(),
                 undelivered: Vec::new(),
             }
         }

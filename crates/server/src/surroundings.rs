@@ -1,10 +1,11 @@
 //! What the native API is told of this server, and has it do.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use control::instances::Driver;
-use control::native::{AttachmentView, Diagnosis, Surroundings, UndeliveredView};
+use control::native::{AttachmentView, Diagnosis, Place, Surroundings, UndeliveredView, Wanted};
 use model::{Attachment, Generation, Instance, InstanceId, Switch};
 use store::Snapshot;
 
@@ -75,7 +76,7 @@ impl Surroundings for Running {
         let takes_ipv6 = instance.options.http_protocol_ipv6 == Switch::Enabled;
         found.retain(|address| address.is_ipv4() || takes_ipv6);
         let mut urls: Vec<String> = found.into_iter().map(url).collect();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         urls.retain(|url| seen.insert(url.clone()));
         urls
     }
@@ -99,12 +100,18 @@ impl Surroundings for Running {
             count: losses.count,
             last: losses.when,
         });
+        let states = self.board.states();
+        let attached = states.iter().map(|(_, id, _)| *id);
+        let ids: BTreeSet<_> = attached.chain([self.ready.default_instance]).collect();
+        let wanted = |id| snapshot.instance(id).map(|instance| Wanted::of(instance));
         Diagnosis {
+            place: place(),
             default_instance: self.ready.default_instance,
             listen: self.ready.metadata.clone(),
             shared_listen: self.ready.shared.clone(),
             sources: snapshot.source_count(),
-            attached: self.board.states().into_iter().map(view).collect(),
+            attached: states.into_iter().map(view).collect(),
+            instances: ids.into_iter().filter_map(wanted).collect(),
             undelivered: losses.collect(),
         }
     }
@@ -155,6 +162,13 @@ impl Ready {
             |at: &SocketAddr| link_local::ADDRESSES.iter().any(|own| own.port() == at.port());
         self.metadata.iter().chain(&self.shared).any(has_port)
     }
+}
+
+/// Where this process is.
+fn place() -> Option<Place> {
+    let network_namespace = std::fs::read_link("/proc/self/ns/net").ok()?.into_os_string();
+    let network_namespace = network_namespace.into_string().ok()?;
+    Some(Place { process_id: std::process::id(), network_namespace })
 }
 
 /// Returns the URL of an address.
