@@ -17,7 +17,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Reads the bytes of one answer and nothing more.
-    fn parse(bytes: &[u8]) -> io::Result<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> io::Result<Self> {
         let wrong = |what: &str| {
             let shown = String::from_utf8_lossy(bytes);
             io::Error::new(io::ErrorKind::InvalidData, format!("{what}: {shown:?}"))

@@ -11,7 +11,8 @@
 //! - [`client_commands`]: the commands that need no server of their own, or ask one;
 //! - [`operators`]: the management listener;
 //! - [`link_local`]: the addresses of EC2;
-//! - [`hop_limit`]: how far tokens travel.
+//! - [`hop_limit`]: how far tokens travel;
+//! - [`attachments`]: how an instance is attached, and what becomes of it as things come and go.
 //!
 //! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`waiting`] waits for
 //! conditions, [`namespace`] makes network namespaces. Each test has a home directory and a server of its own, and every port is chosen by
@@ -19,13 +20,18 @@
 
 #![cfg(test)]
 
+mod alone;
+mod attachments;
 mod attackers;
+mod claims;
 mod client_commands;
 mod credentials;
 mod exchange;
 mod first_start;
 mod hop_limit;
+mod impostors;
 mod link_local;
+mod machines;
 mod namespace;
 mod operators;
 mod options;

@@ -1,0 +1,255 @@
+//! Machines for tests that run [`alone`](crate::alone::alone): network namespaces with names, cables
+//! to them, and what a caller in one hears.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::exchange::{Answer, read_request, token_request};
+use crate::running::{Home, output_of};
+use crate::waiting::PATIENCE;
+
+/// EC2's addresses, with the port.
+pub(crate) const EC2: [&str; 2] = ["169.254.169.254:80", "[fd00:ec2::254]:80"];
+
+/// How long a caller waits for a connection that may never come to be.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs `ip` with these words.
+pub(crate) fn ip(words: &str) {
+    let mut ip = Command::new("ip");
+    ip.args(words.split_whitespace());
+    output_of(ip);
+}
+
+/// Whether there is a network interface with this name.
+pub(crate) fn has_link(name: &str) -> bool {
+    let mut show = Command::new("ip");
+    show.args(["-o", "link", "show"]);
+    output_of(show).lines().any(|line| {
+        let found = line.split([':', '@']).nth(1).map(str::trim);
+        found == Some(name)
+    })
+}
+
+/// A network namespace with a name, as `ip netns` has it. Nothing of it is held: it ends once its
+/// name is deleted and no process or socket is left in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine<'n>(pub(crate) &'n str);
+
+impl<'n> Machine<'n> {
+    /// Makes one, with EC2's addresses on its own loopback interface: what listens there is for
+    /// callers in it.
+    pub(crate) fn made(name: &'n str) -> Self {
+        let this = Self::bare(name);
+        this.ip("address add 169.254.169.254/32 dev lo");
+        this.ip("address add fd00:ec2::254/128 dev lo nodad");
+        this
+    }
+
+    /// Makes one, with nothing in it but a loopback interface.
+    pub(crate) fn bare(name: &'n str) -> Self {
+        ip(&format!("netns add {name}"));
+        let this = Self(name);
+        // Nobody else can have its addresses, and asking takes a second.
+        this.run(|| fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")).unwrap();
+        this.ip("link set lo up");
+        this
+    }
+
+    /// Takes its name away.
+    pub(crate) fn delete(self) {
+        ip(&format!("netns delete {}", self.0));
+    }
+
+    pub(crate) fn ip(&self, words: &str) {
+        ip(&format!("-netns {} {words}", self.0));
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> String {
+        format!("/run/netns/{}", self.0)
+    }
+
+    /// Does something inside, on a thread of its own.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        run_at(&self.path(), work)
+    }
+
+    /// What a caller inside hears at an address.
+    pub(crate) fn hears(&self, address: &str) -> Heard {
+        self.run(|| Heard::at(address.parse().unwrap()))
+    }
+}
+
+/// Does something in the network namespace that `path` stands for, on a thread of its own.
+pub(crate) fn run_at<T: Send>(path: &str, work: impl FnOnce() -> T + Send) -> T {
+    let inside = || {
+        enter(path);
+        work()
+    };
+    let done = thread::scope(|scope| scope.spawn(inside).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Moves the calling thread into a network namespace for good.
+pub(crate) fn enter(path: &str) {
+    let file = File::open(path).unwrap_or_else(|fault| panic!("{path}: {fault}"));
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+}
+
+/// What a caller who asks as EC2's clients do, first for a token and then for the instance's id,
+/// comes to hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The id.
+    Instance(String),
+    /// Nothing: the connection was closed without a word.
+    Nothing,
+    /// There is no connection.
+    NoConnection,
+    /// Any other answer.
+    Other(String),
+}
+
+impl Heard {
+    pub(crate) fn instance(id: &str) -> Self {
+        Self::Instance(id.to_owned())
+    }
+
+    /// Asks at an address.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self::ask(address).unwrap_or_else(|short_of| short_of)
+    }
+
+    fn ask(address: SocketAddr) -> Result<Self, Self> {
+        let (status, granted) = Self::answer_to(address, &token_request("60"))?;
+        if status != 200 {
+            return Err(Self::Other(format!("{status} to the PUT")));
+        }
+        let request = read_request("/latest/meta-data/instance-id", &granted);
+        match Self::answer_to(address, &request)? {
+            (200, id) => Ok(Self::Instance(id)),
+            (status, body) => Err(Self::Other(format!("{status} to the GET: {body}"))),
+        }
+    }
+
+    fn answer_to(address: SocketAddr, request: &str) -> Result<(u16, String), Self> {
+        let connected = TcpStream::connect_timeout(&address, CONNECT_PATIENCE);
+        let mut stream = connected.map_err(|_| Self::NoConnection)?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut received = Vec::new();
+        // Whoever is closed before it has asked is reset: that is no word either.
+        let told = stream.write_all(request.as_bytes());
+        match told.and_then(|()| stream.read_to_end(&mut received)) {
+            Err(fault) if is_end(&fault) => {}
+            Err(fault) => panic!("{address} neither answers nor closes: {fault}"),
+            Ok(_) => {}
+        }
+        if received.is_empty() {
+            return Err(Self::Nothing);
+        }
+        let answer = Answer::parse(&received).unwrap();
+        Ok((answer.status, answer.text().to_owned()))
+    }
+}
+
+fn is_end(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
+/// What a machine is on its link.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) mac: String,
+    pub(crate) ipv4: String,
+    pub(crate) ipv6: String,
+}
+
+impl Facts {
+    /// Draws up a machine's facts: `number` tells it from others.
+    pub(crate) fn numbered(number: u8) -> Self {
+        Self {
+            mac: format!("02:00:00:00:00:{number:02x}"),
+            ipv4: format!("10.1.0.{number}"),
+            ipv6: format!("fd00:10::{number:x}"),
+        }
+    }
+
+    /// Reads those of an instance that runs. It has no IPv6 address besides the one on its link.
+    pub(crate) fn of(home: &Home, id: &str) -> Self {
+        let shown = home.instance(id);
+        let text = |pointer: &str| shown.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let mac = text("/interfaces/0/mac");
+        let ipv6 = link_local(&mac);
+        Self { mac, ipv4: text("/interfaces/0/ipv4/0/private"), ipv6 }
+    }
+
+    /// The table of a config file.
+    pub(crate) fn described(&self, id: &str, attachments: &str) -> String {
+        let Self { mac, ipv4, ipv6 } = self;
+        format!(
+            "[[instance]]\nid = \"{id}\"\nattachments = [{attachments}]\n\
+             options = {{ http_protocol_ipv6 = \"enabled\" }}\ninterfaces = [\
+             {{ mac = \"{mac}\", ipv4 = [{{ private = \"{ipv4}\" }}], ipv6 = [\"{ipv6}\"] }}]\n"
+        )
+    }
+}
+
+/// The address on the link that is made from a MAC.
+fn link_local(mac: &str) -> String {
+    let byte = |pair: &str| u8::from_str_radix(pair, 16).unwrap();
+    let bytes: Vec<_> = mac.split(':').map(byte).collect();
+    let [a, b, c, d, e, f] = bytes[..] else { panic!("{mac}") };
+    let first = a ^ 2;
+    format!("fe80::{first:02x}{b:02x}:{c:02x}ff:fe{d:02x}:{e:02x}{f:02x}")
+}
+
+/// Lays a cable from interface `port`, here, to `eth0` in a machine that has these facts.
+pub(crate) fn lay_cable(port: &str, machine: Machine<'_>, facts: &Facts) {
+    let Facts { mac, ipv4, ipv6 } = facts;
+    ip(&format!("link add {port} type veth peer name eth0 address {mac} netns {}", machine.0));
+    ip(&format!("link set {port} up"));
+    machine.ip("link set eth0 up");
+    machine.ip(&format!("address add {ipv4}/32 dev eth0"));
+    if !ipv6.starts_with("fe80") {
+        machine.ip(&format!("address add {ipv6}/128 dev eth0 nodad"));
+    }
+}
+
+/// Puts EC2's addresses on `port`, and leads those of a machine out of it.
+pub(crate) fn lead(port: &str, machine: Machine<'_>, facts: &Facts) {
+    let Facts { ipv4, ipv6, .. } = facts;
+    ip(&format!("address add 169.254.169.254/32 dev {port}"));
+    ip(&format!("address add fd00:ec2::254/128 dev {port} nodad"));
+    ip(&format!("route add {ipv4}/32 dev {port}"));
+    machine.ip("route add 169.254.169.254/32 dev eth0");
+    if !ipv6.starts_with("fe80") {
+        ip(&format!("route add {ipv6}/128 dev {port}"));
+    }
+    machine.ip("route add fd00:ec2::254/128 dev eth0");
+}
+
+/// Sets a switch of the kernel, named by its place below `/proc/sys`, in this network namespace.
+pub(crate) fn set(name: &str, value: &str) {
+    fs::write(format!("/proc/sys/{name}"), value).unwrap();
+}
+
+/// How many of the files that a process holds open are sockets.
+pub(crate) fn socket_count(pid: u32) -> usize {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let is_socket = |link: &std::path::PathBuf| link.to_string_lossy().starts_with("socket:");
+    // A file may be closed while we look.
+    files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).filter(is_socket).count()
+}
+
+/// How many threads a process has.
+pub(crate) fn thread_count(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).unwrap().count()
+}
