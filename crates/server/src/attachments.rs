@@ -29,6 +29,7 @@ use crate::exchange::Entrance;
 use crate::link_local;
 use crate::listener::{For, Listening, listen_at, listen_at_link_local};
 use crate::run::{Notice, Notices};
+use crate::surroundings::in_full;
 use crate::sys;
 use crate::workers::Workers;
 
@@ -143,7 +144,7 @@ pub(crate) fn open(
 
 fn open_at_interface(name: InterfaceName, is_shared: bool) -> Result<Opened, String> {
     let found = Netlink::open().and_then(|mut netlink| netlink.link_named(name.as_str()));
-    let link = found.map_err(|fault| fault.to_string())?.ok_or_else(|| {
+    let link = found.map_err(|fault| in_full(&fault))?.ok_or_else(|| {
         format!("there is no network interface `{name}`: it is served once there is one")
     })?;
     if link.mac.is_none() {
@@ -160,17 +161,23 @@ fn open_at_interface(name: InterfaceName, is_shared: bool) -> Result<Opened, Str
 
 fn open_in_namespace(name: &NetnsName) -> Result<Opened, String> {
     let namespace = Namespace::open(name.path().as_ref()).map_err(|fault| {
-        if matches!(fault, NamespaceFault::Absent(_)) {
+        let is_absent = match fault {
+            NamespaceFault::Absent(_) => true,
+            // While `ip netns` makes or deletes one, its name is that of an empty file.
+            NamespaceFault::NotANamespace(_) => !name.is_path(),
+            _ => false,
+        };
+        if is_absent {
             return format!(
                 "there is no network namespace `{name}`: it is served once there is one (`ip netns \
                  add` makes one)"
             );
         }
-        fault.to_string()
+        in_full(&fault)
     })?;
     let listened = namespace.run(|| listen_at_link_local(For::Netns, false));
     let sockets = listened
-        .map_err(|fault| fault.to_string())?
+        .map_err(|fault| in_full(&fault))?
         .map_err(|fault| format!("in network namespace `{name}`: {fault}"))?;
     let identity = namespace.identity();
     Ok(Opened { hinge: Hinge::Namespace(identity), addresses: ec2_addresses(&sockets), sockets })

@@ -16,6 +16,8 @@ use model::{Attachment, Instance, InstanceId};
 use network::{Host, Place};
 use store::Snapshot;
 
+use crate::surroundings::in_full;
+
 /// Name of the journal in the state directory.
 const JOURNAL: &str = "hosts";
 
@@ -48,7 +50,7 @@ impl Hosts {
         self.write_down(instance.id, driver)?;
         if let Err(fault) = host.make() {
             self.strike_out(instance.id)?;
-            return Err(fault.to_string());
+            return Err(in_full(&fault));
         }
         Ok(attachment)
     }
@@ -62,7 +64,7 @@ impl Hosts {
         if !self.entry(id).exists() {
             return Ok(());
         }
-        Host::remove(id).map_err(|fault| fault.to_string())?;
+        Host::remove(id).map_err(|fault| in_full(&fault))?;
         self.strike_out(id)
     }
 
@@ -94,11 +96,11 @@ impl Hosts {
         })?;
         let Driver::Netns { container } = driver;
         let host = host_of(instance, container)?;
-        if host.missing().map_err(|fault| fault.to_string())?.is_empty() {
+        if host.missing().map_err(|fault| in_full(&fault))?.is_empty() {
             return Ok(());
         }
-        Host::remove(instance.id).map_err(|fault| fault.to_string())?;
-        host.make().map_err(|fault| fault.to_string())
+        Host::remove(instance.id).map_err(|fault| in_full(&fault))?;
+        host.make().map_err(|fault| in_full(&fault))
     }
 
     fn write_down(&self, id: InstanceId, driver: Driver) -> Result<(), String> {
