@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use control::instances::Driver;
 use ipnet::Ipv4Net;
 use model::{Attachment, Instance, InstanceId};
-use network::{Host, Place};
+use network::{Host, Namespace, NamespaceFault, Place};
 use store::Snapshot;
 
 use crate::surroundings::in_full;
@@ -47,6 +47,9 @@ impl Hosts {
         let host = host_of(instance, container)?;
         let namespace = Place::Service.namespace_of(instance.id);
         let attachment = format!("netns={namespace}").parse()?;
+        // What is there before the journal says otherwise is someone else's. `make` would leave it
+        // alone; whoever cleared up after a crash in the middle of it could not.
+        refuse_to_share_names(instance.id)?;
         self.write_down(instance.id, driver)?;
         if let Err(fault) = host.make() {
             self.strike_out(instance.id)?;
@@ -127,6 +130,18 @@ impl Hosts {
             "the journal `{path}` cannot be written ({fault}): check permissions and free space"
         )
     }
+}
+
+/// Sees that none of the names of an instance's machine is in use.
+fn refuse_to_share_names(id: InstanceId) -> Result<(), String> {
+    for place in Place::ALL {
+        let name = place.namespace_of(id);
+        let path = Namespace::path_of(&name).map_err(|fault| in_full(&fault))?;
+        if path.symlink_metadata().is_ok() {
+            return Err(NamespaceFault::Exists(name).to_string());
+        }
+    }
+    Ok(())
 }
 
 /// The machine that an instance describes.
