@@ -87,18 +87,21 @@ impl Admission {
         }
     }
 
-    /// Closes every connection that came in at a door.
-    pub(crate) fn close_all(&self, door: DoorNumber) {
+    /// Closes every connection that came in at a door. Each has ended, socket and all, once what is
+    /// returned of it says so.
+    pub(crate) fn close_all(&self, door: DoorNumber) -> Vec<AbortHandle> {
         let mut waiting = self.lock();
         let of_door = |source: &Source| source.0 == door;
         let first = (door, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let sources = waiting.of_source.range(first..).map(|(source, _)| *source);
         let sources: Vec<_> = sources.take_while(of_door).collect();
+        let mut closed = Vec::new();
         for source in sources {
             while waiting.of_source.contains_key(&source) {
-                waiting.close_oldest(source);
+                closed.extend(waiting.close_oldest(source));
             }
         }
+        closed
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -108,12 +111,10 @@ impl Admission {
 }
 
 impl Waiting {
-    fn close_oldest(&mut self, source: Source) {
+    fn close_oldest(&mut self, source: Source) -> Option<AbortHandle> {
         let mut oldest = None;
         self.change(source, |places| oldest = places.pop_first());
-        if let Some((_, Some(handle))) = oldest {
-            handle.abort();
-        }
+        oldest.and_then(|(_, handle)| handle).inspect(AbortHandle::abort)
     }
 
     /// Changes the places of a source, and what follows from how many there are.

@@ -249,7 +249,7 @@ async fn serve(
         explained: Arc::clone(&explained),
     };
     let workers = counters.iter().map(worker).collect();
-    let (workers, mut threads) = Workers::start(workers, &notices)?;
+    let (workers, mut threads) = Workers::start(workers, admission, &notices)?;
     let hosts = Hosts::new(&settings.data_dir);
     for (instance, reason) in hosts.recover(&store.snapshot()) {
         notices.tell(Notice::HostNotRecovered(instance, reason));

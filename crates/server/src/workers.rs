@@ -12,9 +12,10 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task;
+use tokio::task::{self, AbortHandle};
 use tokio::time::{Instant, sleep};
 
+use crate::admission::Admission;
 use crate::driver::{self, Door, DoorNumber, Worker};
 use crate::run::Notices;
 use crate::sys;
@@ -22,13 +23,16 @@ use crate::sys;
 /// LIMIT: time for connections that wait when the server is told to stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether connections that were closed have ended.
+const CLOSE_CHECK: Duration = Duration::from_millis(1);
+
 /// How often it is looked whether any still wait.
 const STOP_CHECK: Duration = Duration::from_millis(10);
 
 /// What a worker is told to do.
 enum Order {
     Open(Door, OwnedFd),
-    /// Close a door and whoever came in there; the sender is used once that is done.
+    /// Let nobody in at a door any more; the sender is used once that is so.
     Close(DoorNumber, oneshot::Sender<()>),
 }
 
@@ -36,6 +40,7 @@ enum Order {
 #[derive(Clone, Debug)]
 pub(crate) struct Workers {
     orders: Vec<mpsc::UnboundedSender<Order>>,
+    admission: Arc<Admission>,
 }
 
 impl Workers {
@@ -47,6 +52,7 @@ impl Workers {
     /// What the system says; the threads started so far end.
     pub(crate) fn start(
         workers: Vec<Worker>,
+        admission: Arc<Admission>,
         notices: &Notices,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (mut orders, mut threads) = (Vec::new(), Vec::new());
@@ -58,7 +64,7 @@ impl Workers {
             orders.push(sender);
             threads.push(thread::Builder::new().name(format!("imds-worker-{number}")).spawn(work)?);
         }
-        Ok((Self { orders }, threads))
+        Ok((Self { orders, admission }, threads))
     }
 
     /// Returns how many there are.
@@ -92,6 +98,11 @@ impl Workers {
                 let _ = closed.await;
             }
         }
+        // Only now, when no more of them can begin to wait.
+        let cut = self.admission.close_all(door);
+        while !cut.iter().all(AbortHandle::is_finished) {
+            sleep(CLOSE_CHECK).await;
+        }
     }
 }
 
@@ -121,9 +132,6 @@ async fn work(worker: Arc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>, n
                     accepting.abort();
                     let _ = accepting.await;
                 }
-                worker.admission.close_all(door);
-                // Tasks that were aborted are dropped, sockets and all, in their next turn.
-                task::yield_now().await;
                 let _ = closed.send(());
             }
         }
