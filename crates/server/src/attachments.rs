@@ -7,7 +7,7 @@
 //!
 //! Sources need no door of their own: they share one, and are told apart by the snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,7 @@ use network::{
 };
 use store::Store;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -351,9 +352,27 @@ impl Attachments {
                     self.close_where(is_other).await;
                     self.retry(|attachment| is_interface(attachment, name));
                 }
-                LinkEvent::Lost => self.look().await,
+                LinkEvent::Lost => self.look_at_links().await,
             }
         }
+    }
+
+    /// Closes the doors of interfaces that are no longer what their name stands for, and tries those
+    /// that wait for one.
+    async fn look_at_links(&mut self) {
+        let links = Netlink::open().and_then(|mut netlink| netlink.links());
+        // What cannot be listed is looked at again with the next event.
+        let Ok(links) = links else { return };
+        let names: HashMap<u32, String> =
+            links.into_iter().map(|link| (link.index.as_number(), link.name)).collect();
+        let has_gone = |attachment: &Attachment, hinge| match hinge {
+            Hinge::Interface(index) => {
+                !names.get(&index).is_some_and(|name| is_interface(attachment, name))
+            }
+            Hinge::Address | Hinge::Namespace(_) => false,
+        };
+        self.close_where(has_gone).await;
+        self.retry(|attachment| matches!(attachment, Attachment::Interface(_)));
     }
 
     async fn follow_names(&mut self, names: &BTreeSet<String>) {
@@ -443,18 +462,32 @@ fn watch_store(store: &Store, wakes: mpsc::Sender<Wake>) {
 
 fn watch_links(wakes: mpsc::Sender<Wake>) {
     tokio::spawn(async move {
-        // Where it cannot be watched, what waits is still tried again every second.
-        let Ok(watch) = LinkWatch::open() else { return };
-        let Ok(mut watch) = sys::watch(watch, Interest::READABLE) else { return };
-        while let Ok(mut ready) = watch.readable_mut().await {
-            let Ok(events) = ready.get_inner_mut().read() else { return };
-            if events.is_empty() {
-                ready.clear_ready();
-            } else if wakes.send(Wake::Links(events)).await.is_err() {
+        // Where they cannot be watched, they are listed every second.
+        loop {
+            let watch = LinkWatch::open().ok();
+            // Nobody has watched so far.
+            if wakes.send(Wake::Links(vec![LinkEvent::Lost])).await.is_err() {
                 return;
             }
+            let watch = watch.and_then(|watch| sys::watch(watch, Interest::READABLE).ok());
+            if let Some(watch) = watch {
+                pass_on_links(watch, &wakes).await;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     });
+}
+
+/// Passes on what happens to interfaces, until that cannot be told any more.
+async fn pass_on_links(mut watch: AsyncFd<LinkWatch>, wakes: &mpsc::Sender<Wake>) {
+    while let Ok(mut ready) = watch.readable_mut().await {
+        let Ok(events) = ready.get_inner_mut().read() else { return };
+        if events.is_empty() {
+            ready.clear_ready();
+        } else if wakes.send(Wake::Links(events)).await.is_err() {
+            return;
+        }
+    }
 }
 
 fn watch_names(wakes: mpsc::Sender<Wake>) {
