@@ -93,7 +93,7 @@ impl Door {
     pub(crate) fn asks_for_mac(&self) -> bool {
         match self.entrance {
             Entrance::Instance(_) => false,
-            Entrance::Interface(_) | Entrance::Shared => true,
+            Entrance::Interface(_) | Entrance::Shared | Entrance::SharedBy(_) => true,
         }
     }
 }
@@ -209,9 +209,9 @@ impl Worker {
     /// Answers on the spot if the request is there; otherwise leaves the connection to a task.
     fn serve(self: &Arc<Self>, stream: OwnedFd, door: Door, address: IpAddr) {
         let mac = if door.asks_for_mac() { first_packet::mac_of(&stream, address) } else { None };
-        let peer = Peer { entrance: door.entrance, address, mac };
+        let mut peer = Peer { entrance: door.entrance, address, mac };
         let mut connection = Connection::new(self.clock.now().steady);
-        let state = self.read(&mut connection, &stream, peer);
+        let state = self.read(&mut connection, &stream, &mut peer);
         if matches!(state, State::Done) {
             return;
         }
@@ -232,7 +232,7 @@ impl Worker {
         &self,
         mut connection: Connection,
         stream: OwnedFd,
-        peer: Peer,
+        mut peer: Peer,
         mut state: State,
     ) {
         let Ok(stream) = sys::watch(stream, Interest::READABLE | Interest::WRITABLE) else {
@@ -258,7 +258,7 @@ impl Worker {
                     let deadline = self.instant(connection.deadline());
                     match timeout_at(deadline, stream.readable()).await {
                         Ok(Ok(mut ready)) => {
-                            let state = self.read(&mut connection, stream.get_ref(), peer);
+                            let state = self.read(&mut connection, stream.get_ref(), &mut peer);
                             if matches!(state, State::Read) {
                                 ready.clear_ready();
                             }
@@ -301,16 +301,20 @@ impl Worker {
         }
     }
 
-    /// Receives what is there, and does what follows from it.
-    fn read(&self, connection: &mut Connection, stream: &OwnedFd, peer: Peer) -> State {
+    /// Receives what is there, and does what follows from it. From then on, `peer` is the instance
+    /// that it is now.
+    fn read(&self, connection: &mut Connection, stream: &OwnedFd, peer: &mut Peer) -> State {
         WORKSPACE.with_borrow_mut(|Workspace { scratch, out, desk }| {
             let snapshot = self.store.current();
             let now = self.clock.now();
-            let mut exchange = Exchange::new(&self.service, &snapshot, peer, now, desk);
+            let mut exchange = Exchange::new(&self.service, &snapshot, *peer, now, desk);
             // Who gets no answer is not listened to.
             if let Some(why) = exchange.refuses_to_answer() {
                 self.counters.turn_away(why);
                 return State::Done;
+            }
+            if let Some(instance) = exchange.instance() {
+                peer.entrance = peer.entrance.of(instance);
             }
             let received = despite_reports(|| recv(stream, &mut **scratch, RecvFlags::DONTWAIT));
             let length = match received {
@@ -322,7 +326,7 @@ impl Worker {
             let received = scratch.get(..length).unwrap_or_default();
             out.clear();
             let step = connection.receive(received, &mut exchange, out);
-            self.carry_out(step, stream, peer, out)
+            self.carry_out(step, stream, *peer, out)
         })
     }
 

@@ -40,6 +40,28 @@ pub enum Entrance {
     Interface(InstanceId),
     /// All instances that are told by the address they ask from.
     Shared,
+    /// The same, on a connection that has turned out to be this instance's.
+    SharedBy(InstanceId),
+}
+
+impl Entrance {
+    /// The same for a connection that is known to be of `instance`: whoever gets the address next,
+    /// the other end of the connection stays who it was.
+    #[must_use]
+    pub(crate) fn of(self, instance: InstanceId) -> Self {
+        match self {
+            Self::Instance(_) | Self::Interface(_) => self,
+            Self::Shared | Self::SharedBy(_) => Self::SharedBy(instance),
+        }
+    }
+
+    /// Whether a connection that comes in here may be of `instance`.
+    fn is_for(self, instance: InstanceId) -> bool {
+        match self {
+            Self::Instance(id) | Self::Interface(id) | Self::SharedBy(id) => id == instance,
+            Self::Shared => true,
+        }
+    }
 }
 
 impl Peer {
@@ -61,8 +83,10 @@ fn identify(snapshot: &Snapshot, peer: Peer) -> Result<&Instance, Unanswered> {
             }
             instance
         }
-        Entrance::Shared => {
-            let (id, mac) = snapshot.source(peer.address).ok_or(Unanswered::Unattached)?;
+        Entrance::Shared | Entrance::SharedBy(_) => {
+            let found = snapshot.source(peer.address);
+            let found = found.filter(|(id, _)| peer.entrance.is_for(*id));
+            let (id, mac) = found.ok_or(Unanswered::Unattached)?;
             match (mac, peer.mac) {
                 (None, _) => {}
                 (Some(own), Some(mac)) if own == mac => {}
@@ -124,6 +148,11 @@ impl<'a> Exchange<'a> {
     /// Returns why the peer gets no answer at all, if it does not.
     pub(crate) fn refuses_to_answer(&self) -> Option<Unanswered> {
         self.instance.err()
+    }
+
+    /// Returns whose connection it is, if anybody's.
+    pub(crate) fn instance(&self) -> Option<InstanceId> {
+        self.instance.ok().map(|instance| instance.id)
     }
 
     /// Returns how far an answer to the instance's PUT may travel.
@@ -211,7 +240,7 @@ impl<'a> Exchange<'a> {
         out: &mut Vec<u8>,
     ) -> Observation {
         self.desk.writer.write(out, self.service.settings.wire, reply, method, self.now.wall);
-        let instance = self.instance.ok().map(|instance| instance.id);
+        let instance = self.instance();
         Observation { instance, version, outcome: reply.outcome() }
     }
 }
@@ -341,6 +370,15 @@ mod tests {
         assert_eq!(ask(Some(MAC)), Ok(id));
         assert_eq!(ask(Some(OTHER)), Err(Unanswered::NotItsAddress));
         assert_eq!(ask(None), Err(Unanswered::MacUnknown));
+    }
+
+    #[test]
+    fn a_connection_stays_with_whom_it_was_of() {
+        let (store, id) = store(&["source=10.0.0.5"]);
+        let other = InstanceId::from_number(6);
+        let ask = |entrance| identified(&store, entrance, "10.0.0.5", None);
+        assert_eq!(ask(Entrance::Shared.of(id)), Ok(id));
+        assert_eq!(ask(Entrance::Shared.of(other)), Err(Unanswered::Unattached));
     }
 
     #[test]
