@@ -245,6 +245,12 @@ pub enum NativeRefusal {
     /// A role that nobody described.
     #[error("the instance has the role `{0}`, and no [[role]] table of the settings names it")]
     RoleUnknown(model::RoleName),
+    /// Stored, and not served so by the time that the command must be answered.
+    #[error(
+        "the change is stored, but the server has so many others to take up that what was served \
+         before may still be, for a while: ask again in a moment"
+    )]
+    Unsettled,
     /// Could not be stored.
     #[error("the change could not be stored: {0}")]
     Unstored(String),
@@ -268,8 +274,9 @@ pub trait Surroundings {
     /// In words, if it would not.
     fn try_attachment(&self, attachment: &Attachment) -> Result<(), String>;
 
-    /// Waits until the data plane serves what the store holds at `generation`.
-    fn settle(&self, generation: Generation);
+    /// Waits until the data plane serves what the store holds at `generation`. Returns false if it
+    /// takes too long.
+    fn settles(&self, generation: Generation) -> bool;
 
     /// An id that no instance has had.
     ///
@@ -334,7 +341,9 @@ impl Surroundings for NoServer {
         Ok(())
     }
 
-    fn settle(&self, _: Generation) {}
+    fn settles(&self, _: Generation) -> bool {
+        true
+    }
 
     fn fresh_instance_id(&self) -> Result<InstanceId, String> {
         Err(NO_SERVER.to_owned())
@@ -365,7 +374,7 @@ impl Surroundings for NoServer {
 ///
 /// # Errors
 ///
-/// [`NativeRefusal`]; then nothing has changed.
+/// [`NativeRefusal`]; then nothing has changed, but for [`NativeRefusal::Unsettled`].
 pub fn handle(
     request: Request,
     store: &Store,
@@ -411,10 +420,11 @@ pub fn handle(
         Request::TerminateInstance { instance_id } => {
             let shown = desk.show(instance_id)?;
             let default = surroundings.default_instance();
-            desk.transact(|snapshot| instances::terminate(snapshot, instance_id, default))?;
+            desk.store(|snapshot| instances::terminate(snapshot, instance_id, default))?;
+            let settled = desk.settle();
             let removed = surroundings.remove_host(instance_id);
             removed.map_err(|reason| NativeRefusal::Host(instance_id, reason))?;
-            Ok(shown)
+            settled.map(|()| shown)
         }
     }
 }
@@ -444,8 +454,30 @@ impl<S: Surroundings> Desk<'_, S> {
         &self,
         plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, ()), NativeRefusal>,
     ) -> Result<(), NativeRefusal> {
-        self.store.transact(plan).map_err(unwrap_plan)?;
-        self.surroundings.settle(self.store.current().generation());
+        self.store(plan)?;
+        self.settle()
+    }
+
+    fn store(
+        &self,
+        plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, ()), NativeRefusal>,
+    ) -> Result<(), NativeRefusal> {
+        self.store.transact(plan).map_err(unwrap_plan)
+    }
+
+    fn settle(&self) -> Result<(), NativeRefusal> {
+        let generation = self.store.current().generation();
+        if self.surroundings.settles(generation) { Ok(()) } else { Err(NativeRefusal::Unsettled) }
+    }
+
+    /// Makes what adds an attachment durable, and has it served. Where that takes too long, the
+    /// attachment is shown as one that waits.
+    fn add(
+        &self,
+        plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, ()), NativeRefusal>,
+    ) -> Result<(), NativeRefusal> {
+        self.store(plan)?;
+        let _ = self.settle();
         Ok(())
     }
 
@@ -455,14 +487,16 @@ impl<S: Surroundings> Desk<'_, S> {
         attachment: &Attachment,
         later: bool,
     ) -> Result<(), NativeRefusal> {
-        let snapshot = self.store.snapshot();
-        find(&snapshot, id)?;
-        let is_free = snapshot.holder(attachment).is_none();
-        if is_free && !later {
+        find(&self.store.snapshot(), id)?;
+        let is_free = || self.store.current().holder(attachment).is_none();
+        if is_free() && !later {
             let tried = self.surroundings.try_attachment(attachment);
-            tried.map_err(NativeRefusal::CannotAttach)?;
+            // What somebody has taken in the meantime cannot be tried.
+            if let Some(reason) = tried.err().filter(|_| is_free()) {
+                return Err(NativeRefusal::CannotAttach(reason));
+            }
         }
-        self.transact(|snapshot| instances::attach(snapshot, id, attachment))
+        self.add(|snapshot| instances::attach(snapshot, id, attachment))
     }
 
     /// Makes the machine first: an instance that is told of is served.
@@ -478,7 +512,7 @@ impl<S: Surroundings> Desk<'_, S> {
             let attachment = made.map_err(|reason| NativeRefusal::Host(id, reason))?;
             instance.attachments.push(attachment);
         }
-        let added = self.transact(|snapshot| instances::add(snapshot, instance));
+        let added = self.add(|snapshot| instances::add(snapshot, instance));
         if added.is_err() && driver.is_some() {
             let removed = self.surroundings.remove_host(id);
             removed.map_err(|reason| NativeRefusal::Host(id, reason))?;
@@ -537,7 +571,11 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_741_082_400);
 
-    struct Nowhere;
+    struct Nowhere {
+        is_slow: bool,
+    }
+
+    const AT_EASE: Nowhere = Nowhere { is_slow: false };
 
     impl Surroundings for Nowhere {
         fn endpoints(&self, _: &Instance) -> Vec<String> {
@@ -568,7 +606,9 @@ mod tests {
             Ok(())
         }
 
-        fn settle(&self, _: Generation) {}
+        fn settles(&self, _: Generation) -> bool {
+            !self.is_slow
+        }
 
         fn fresh_instance_id(&self) -> Result<InstanceId, String> {
             Ok(InstanceId::from_number(7))
@@ -609,7 +649,7 @@ mod tests {
 
     fn ask(store: &Store, request: &str) -> Result<serde_json::Value, String> {
         let request = serde_json::from_str(request).map_err(|fault| fault.to_string())?;
-        handle(request, store, &Nowhere, NOW.plus_seconds(5)).map_err(|refusal| refusal.to_string())
+        handle(request, store, &AT_EASE, NOW.plus_seconds(5)).map_err(|refusal| refusal.to_string())
     }
 
     #[test]
@@ -666,7 +706,7 @@ mod tests {
             profile.role = "other".parse().ok();
         }
         let request = Request::PutInstance { instance: Box::new(instance) };
-        let refusal = handle(request, &store, &Nowhere, NOW).unwrap_err();
+        let refusal = handle(request, &store, &AT_EASE, NOW).unwrap_err();
         assert!(matches!(refusal, NativeRefusal::RoleUnknown(_)), "{refusal}");
     }
 
@@ -708,5 +748,33 @@ mod tests {
         assert!(terminate(id).unwrap_err().contains("there is no instance"));
         assert!(terminate(default).unwrap_err().contains("default instance"));
         assert_eq!(store.current().source_count(), 0);
+    }
+
+    #[test]
+    fn whoever_is_told_that_something_has_ended_can_rely_on_it() {
+        let store = started();
+        let ask = |request: serde_json::Value, is_slow| {
+            let request = serde_json::from_value(request).unwrap();
+            handle(request, &store, &Nowhere { is_slow }, NOW)
+        };
+        let attachment = serde_json::json!({ "listener": "127.0.0.1:8080" });
+        let request = |action: &str| {
+            serde_json::json!({
+                "action": action, "instance_id": "i-1234567890abcdef0", "attachment": attachment,
+            })
+        };
+        // What is not served yet is shown so.
+        ask(request("attach"), true).unwrap();
+        let refusal = ask(request("detach"), true).unwrap_err();
+        assert!(matches!(refusal, NativeRefusal::Unsettled), "{refusal}");
+        let refusal = ask(request("detach"), false).unwrap_err();
+        assert!(matches!(refusal, NativeRefusal::NotAttached(..)), "it is stored: {refusal}");
+        let launch = serde_json::json!({ "action": "launch_instance" });
+        let launched = ask(launch, true).unwrap();
+        let end = serde_json::json!({
+            "action": "terminate_instance", "instance_id": launched["instance_id"],
+        });
+        let refusal = ask(end, true).unwrap_err();
+        assert!(matches!(refusal, NativeRefusal::Unsettled), "{refusal}");
     }
 }

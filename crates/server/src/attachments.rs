@@ -68,11 +68,12 @@ pub(crate) enum State {
 }
 
 impl Board {
-    /// Waits until the attachments of `generation` are taken up.
-    pub(crate) fn settle(&self, generation: Generation) {
+    /// Waits until the attachments of `generation` are taken up. Returns false if that takes too
+    /// long.
+    pub(crate) fn settles(&self, generation: Generation) -> bool {
         let is_early = |shown: &mut Shown| shown.settled < generation;
-        // Whoever gives up waiting sees in what is shown that it is not served.
-        let _ = self.changed.wait_timeout_while(self.lock(), SETTLE_DEADLINE, is_early);
+        let waited = self.changed.wait_timeout_while(self.lock(), SETTLE_DEADLINE, is_early);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Returns the state of an attachment that has a door of its own.

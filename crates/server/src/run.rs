@@ -296,7 +296,7 @@ async fn serve(
 /// Waits until the attachments of a generation are taken up.
 async fn settled(board: Arc<Board>, generation: Generation) {
     // It fails if the server ends meanwhile.
-    let _ = tokio::task::spawn_blocking(move || board.settle(generation)).await;
+    let _ = tokio::task::spawn_blocking(move || board.settles(generation)).await;
 }
 
 /// Waits for the end, and passes on what happens until then.

@@ -123,8 +123,8 @@ impl Surroundings for Running {
         attachments::open(attachment, 1, self.ready.is_ec2_shared()).map(drop)
     }
 
-    fn settle(&self, generation: Generation) {
-        self.board.settle(generation);
+    fn settles(&self, generation: Generation) -> bool {
+        self.board.settles(generation)
     }
 
     fn fresh_instance_id(&self) -> Result<InstanceId, String> {
