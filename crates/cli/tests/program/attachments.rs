@@ -1,15 +1,19 @@
 //! How an instance is attached: each way of it, while the server runs and from the config file, and
 //! what becomes of it as interfaces and network namespaces come and go.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::alone::alone;
-use crate::machines::{EC2, Facts, Heard, Machine, has_link, ip, lay_cable, lead, run_at};
+use crate::exchange::{connect, read_to_close, tokenless_request};
+use crate::machines::{
+    EC2, Facts, Heard, Machine, has_link, ip, lay_cable, lead, run_at, socket_count,
+};
 use crate::running::{DEFAULT_INSTANCE, Home, Running};
 use crate::waiting::wait_until;
 
@@ -343,7 +347,7 @@ fn a_namespace_that_loses_its_name_ends_and_the_next_of_that_name_is_served() {
             wait_to_hear("a namespace", &Heard::instance(A), || blue.hears(EC2[0]));
             // Connections that wait hold a namespace as well.
             let waiting = if round % 2 == 0 { 0 } else { 200 };
-            let open = || std::net::TcpStream::connect(EC2[0]).unwrap();
+            let open = || TcpStream::connect(EC2[0]).unwrap();
             let held: Vec<_> = blue.run(|| (0..waiting).map(|_| open()).collect());
             wait_until("they wait", || (server.connections() == waiting).then_some(()));
             blue.delete();
@@ -354,6 +358,192 @@ fn a_namespace_that_loses_its_name_ends_and_the_next_of_that_name_is_served() {
             let reason = waits_for(&home, A, "netns=blue").unwrap();
             assert!(reason.contains("there is no network namespace `blue`"), "{reason}");
         }
+        server.stop();
+    });
+}
+
+#[test]
+fn the_namespace_of_a_process_ends_with_it() {
+    alone(|| {
+        let home = Home::new();
+        let server = home.start(&[]);
+        launch(&home, A);
+        for _ in 0..3 {
+            let red = Nameless::start();
+            ip(&format!("link add outer type veth peer name inner netns {}", red.0.id()));
+            let attachment = format!("netns={}", red.path());
+            attach(&home, A, &attachment);
+            let heard = run_at(&red.path(), || Heard::at(EC2[0].parse().unwrap()));
+            assert_eq!(heard, Heard::instance(A));
+            drop(red);
+            // No event tells of it.
+            let gone = Instant::now();
+            wait_until("the namespace ends", || (!has_link("outer")).then_some(()));
+            assert!(gone.elapsed() < SOON, "after {:?}", gone.elapsed());
+            assert!(waits_for(&home, A, &attachment).is_some());
+            detach(&home, A, &attachment);
+        }
+        server.stop();
+    });
+}
+
+#[test]
+fn an_interface_that_vanishes_is_let_go_and_the_next_of_that_name_is_served() {
+    alone(|| {
+        let home = Home::new();
+        let facts = Facts::numbered(10);
+        let server = home.start_with(&facts.described(A, "{ interface = \"tap0\" }"));
+        let (blue, elsewhere) = (Machine::bare("blue"), Machine::bare("elsewhere"));
+        let is_let_go = || {
+            wait_until("it is let go", || waits_for(&home, A, "interface=tap0"));
+            // What still has the addresses has nobody who listens.
+            assert!(matches!(blue.hears(EC2[0]), Heard::NoConnection));
+        };
+        let is_served = || {
+            wait_to_hear("an interface", &Heard::instance(A), || blue.hears(EC2[0]));
+            assert_eq!(blue.hears(EC2[1]), Heard::instance(A));
+        };
+        for end in ["link delete tap0", "link set tap0 name other", "link set tap0 netns elsewhere"]
+        {
+            lay_cable("tap0", blue, &facts);
+            lead("tap0", blue, &facts);
+            is_served();
+            ip("link set tap0 down");
+            ip(end);
+            is_let_go();
+            match end.split(' ').next_back().unwrap() {
+                "other" => ip("link delete other"),
+                "elsewhere" => elsewhere.ip("link delete tap0"),
+                _ => {}
+            }
+        }
+        // Another takes the name at once: it is the name that is attached.
+        lay_cable("tap0", blue, &facts);
+        lead("tap0", blue, &facts);
+        is_served();
+        ip("link delete tap0");
+        lay_cable("tap0", blue, &facts);
+        lead("tap0", blue, &facts);
+        is_served();
+        server.stop();
+    });
+}
+
+#[test]
+fn what_happens_to_an_interface_otherwise_disturbs_nobody() {
+    alone(|| {
+        let home = Home::new();
+        let facts = Facts::numbered(10);
+        let server = home.start_with(&facts.described(A, "{ interface = \"tap0\" }"));
+        let blue = Machine::bare("blue");
+        lay_cable("tap0", blue, &facts);
+        lead("tap0", blue, &facts);
+        wait_to_hear("an interface", &Heard::instance(A), || blue.hears(EC2[0]));
+        ip("link add br0 type bridge");
+        let open = || TcpStream::connect(EC2[0]).unwrap();
+        let waiting = blue.run(open);
+        wait_until("it waits", || (server.connections() == 1).then_some(()));
+        // The last of these is told of as the end of a port.
+        for change in ["mtu 1400", "alias x", "promisc on", "master br0", "nomaster"] {
+            ip(&format!("link set tap0 {change}"));
+        }
+        // Whatever that did is done once something that follows it is seen.
+        launch(&home, B);
+        attach_later(&home, B, "interface=tap1");
+        ip("link add tap1 type veth peer name tap2");
+        wait_until("an interface is seen", || {
+            waits_for(&home, B, "interface=tap1").is_none().then_some(())
+        });
+        assert_eq!(server.connections(), 1);
+        assert_eq!(blue.hears(EC2[0]), Heard::instance(A));
+        // Once, when the server started.
+        let told = server.said().matches("is not served by interface=tap0").count();
+        assert_eq!(told, 1, "{}", server.said());
+        drop(waiting);
+        server.stop();
+    });
+}
+
+#[test]
+fn who_waits_where_an_attachment_ends_is_let_go_before_that_is_told() {
+    alone(|| {
+        let home = Home::new();
+        let server = home.start(&["--max-connections-per-source", "1000"]);
+        let blue = Machine::made("blue");
+        launch(&home, A);
+        for _ in 0..3 {
+            let before = socket_count(server.id());
+            attach(&home, A, "netns=blue");
+            let open = || TcpStream::connect(EC2[0]).unwrap();
+            let held: Vec<_> = blue.run(|| (0..500).map(|_| open()).collect());
+            wait_until("they wait", || (server.connections() == 500).then_some(()));
+            detach(&home, A, "netns=blue");
+            let after = socket_count(server.id());
+            // A few are of operators who ask.
+            assert!(after < before + 10, "{before} sockets before, {after} after");
+            drop(held);
+        }
+        server.stop();
+    });
+}
+
+#[test]
+fn a_connection_of_one_instance_never_becomes_one_of_another() {
+    alone(|| {
+        let home = Home::new();
+        let server = home.start(&["--shared-listen", "127.0.0.9:80"]);
+        for id in [A, B] {
+            let launch = ["instance", "launch", "--id", id, "--http-tokens", "optional"];
+            home.result(&launch);
+        }
+        let source = "source=127.0.0.1";
+        attach(&home, A, source);
+        let shared: SocketAddr = "127.0.0.9:80".parse().unwrap();
+        ip("route replace local 127.0.0.9 dev lo table local src 127.0.0.1");
+        let request = tokenless_request("/latest/meta-data/instance-id");
+        let (begun, rest) = request.split_at(20);
+        let begin = || {
+            let mut stream = connect(shared).unwrap();
+            stream.write_all(begun.as_bytes()).unwrap();
+            stream
+        };
+        let mut streams = [begin(), begin()];
+        wait_until("they wait", || (server.connections() == 2).then_some(()));
+        let end = |stream: &mut TcpStream| {
+            stream.write_all(rest.as_bytes()).unwrap();
+            String::from_utf8(read_to_close(stream)).unwrap()
+        };
+        assert!(end(&mut streams[0]).ends_with(A));
+        // Whoever has the address now, the connection is from the one that had it.
+        detach(&home, A, source);
+        attach(&home, B, source);
+        assert_eq!(end(&mut streams[1]), "");
+        assert!(end(&mut begin()).ends_with(B));
+        server.stop();
+    });
+}
+
+#[test]
+fn events_that_are_lost_lose_no_interface() {
+    alone(|| {
+        let home = Home::new();
+        let facts = Facts::numbered(10);
+        let server = home.start_with(&facts.described(A, "{ interface = \"tap0\" }"));
+        let blue = Machine::bare("blue");
+        lay_cable("tap0", blue, &facts);
+        lead("tap0", blue, &facts);
+        wait_to_hear("an interface", &Heard::instance(A), || blue.hears(EC2[0]));
+        ip("link add noise type veth peer name silence");
+        server.signal(Signal::STOP);
+        // More than the kernel keeps for a program that does not listen.
+        for turn in 0..1000 {
+            ip(&format!("link set noise mtu {}", 1400 + turn % 2));
+        }
+        ip("link delete tap0");
+        lay_cable("tap0", blue, &facts);
+        lead("tap0", blue, &facts);
+        server.signal(Signal::CONT);
+        wait_to_hear("the next interface", &Heard::instance(A), || blue.hears(EC2[0]));
         server.stop();
     });
 }

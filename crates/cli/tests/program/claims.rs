@@ -98,7 +98,7 @@ fn what_is_not_there_cannot_be_attached_to_unless_later() {
         home.result(&["instance", "launch", "--id", A]);
         for (attachment, parts) in [
             ("netns=blue", ["there is no network namespace `blue`", "ip netns add"]),
-            ("netns=/etc/passwd", ["`/etc/passwd` is not a network namespace", "ip netns list"]),
+            ("netns=/etc/passwd", ["`/etc/passwd` is not a network namespace", "`ip netns` makes"]),
             ("interface=tap0", ["there is no network interface `tap0`", "once there is one"]),
             ("listener=192.0.2.1:80", ["192.0.2.1:80 is not an address of this machine", "add it"]),
             ("source=10.0.0.5", ["there is no address for instances", "--shared-listen"]),
@@ -174,10 +174,10 @@ fn a_missing_privilege_is_named() {
         ip("link add tap0 type veth peer name tap1");
         let server = start_without(&home, "sys_admin");
         home.result(&["instance", "launch", "--id", A]);
-        let parts = ["/run/netns/blue", "needs a privilege", "root", "CAP_SYS_ADMIN"];
+        let parts = ["entering a network namespace", "needs root", "CAP_SYS_ADMIN"];
         fails(&home, &["instance", "attach", A, "netns=blue"], 1, &parts);
         let launch = ["instance", "launch", "--id", B, "--driver", "netns"];
-        fails(&home, &launch, 1, &[B, "needs a privilege", "root", "CAP_SYS_ADMIN"]);
+        fails(&home, &launch, 1, &[B, "needs root", "CAP_SYS_ADMIN"]);
         assert_eq!(home.result(&["instance", "list", "--json"]).lines().count(), 2);
         let journal = home.state().join("hosts");
         assert!(!journal.exists() || journal.read_dir().unwrap().next().is_none());

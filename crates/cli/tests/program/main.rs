@@ -23,12 +23,14 @@
 mod alone;
 mod attachments;
 mod attackers;
+mod chance;
 mod claims;
 mod client_commands;
 mod credentials;
 mod exchange;
 mod first_start;
 mod hop_limit;
+mod hosts;
 mod impostors;
 mod link_local;
 mod machines;

@@ -127,15 +127,23 @@ impl Home {
 
     /// Asks the server of this home through its socket, in the native API's own words.
     pub(crate) fn ask(&self, question: &Value) -> Result<Value, String> {
-        let mut stream = UnixStream::connect(self.state().join("imds.sock")).unwrap();
+        self.try_ask(question).unwrap()
+    }
+
+    /// Like [`ask`](Self::ask), of a server that may break off.
+    pub(crate) fn try_ask(&self, question: &Value) -> std::io::Result<Result<Value, String>> {
+        let mut stream = UnixStream::connect(self.state().join("imds.sock"))?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(format!("{question}\n").as_bytes()).unwrap();
+        stream.write_all(format!("{question}\n").as_bytes())?;
         let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).unwrap();
+        BufReader::new(stream).read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
         let answer: Value = serde_json::from_str(&line).unwrap();
         match (answer.get("result"), answer.pointer("/error/message")) {
-            (Some(result), None) => Ok(result.clone()),
-            (None, Some(message)) => Err(message.as_str().unwrap().to_owned()),
+            (Some(result), None) => Ok(Ok(result.clone())),
+            (None, Some(message)) => Ok(Err(message.as_str().unwrap().to_owned())),
             _ => panic!("neither a result nor an error: {line}"),
         }
     }
@@ -322,6 +330,11 @@ impl Running {
     /// Kills it as a power cut would: it gets no chance to put anything in order.
     pub(crate) fn kill(self) {
         drop(self.started);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.started.child.0), signal).unwrap();
     }
 
     /// Sends it a signal and waits for its end; returns that, and all that it has said.
