@@ -151,7 +151,7 @@ impl Drop for Permit {
 }
 
 /// A host has a whole /64 of IPv6 addresses to send from: they count as one.
-fn one_sender(address: IpAddr) -> IpAddr {
+pub(crate) fn one_sender(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
