@@ -188,9 +188,9 @@ fn with_a_tap_each_nobody_reads_as_another() {
     let server = host.serve(&config("", [(&A, &attached(&A)), (&B, &attached(&B))]));
     let _dhcp = host.lease(&networks);
     let mut guests = [A, B].map(|place| Neighbour::start(&host, place));
-    guests.each_mut().map(Neighbour::settle);
+    guests.iter_mut().for_each(Neighbour::settle);
     let up = start.elapsed();
-    guests.each_mut().map(Neighbour::is_itself);
+    guests.iter_mut().for_each(Neighbour::is_itself);
 
     let tokens = guests.each_mut().map(|guest| guest.token(SERVICE));
     let tokens = tokens.each_ref().map(String::as_str);
@@ -207,6 +207,6 @@ fn with_a_tap_each_nobody_reads_as_another() {
         guests[attacker].is_refused(tokens[1 - attacker]);
         guests[1 - attacker].is_itself();
     }
-    guests.map(Neighbour::power_off);
+    guests.into_iter().for_each(Neighbour::power_off);
     tell(&format!("vm: two guests, up after {up:.1?}, done after {:.1?}", start.elapsed()));
 }
