@@ -394,7 +394,8 @@ fn ready_line(said: &str) -> Option<String> {
     said.lines().find(is_ready).map(str::to_owned)
 }
 
-/// Reads `imds: ready; metadata at URL and URL; management at URL`.
+/// Reads `imds: ready; metadata at URL and URL; management at URL`. Without addresses of the data
+/// plane, there is nothing of them.
 fn addresses(line: &str) -> (Vec<SocketAddr>, SocketAddr) {
     let address = |url: &str| {
         url.strip_prefix("http://")
@@ -403,10 +404,12 @@ fn addresses(line: &str) -> (Vec<SocketAddr>, SocketAddr) {
             .unwrap_or_else(|| panic!("`{url}` is no URL of ours: {line}"))
     };
     let (metadata, management) = line
-        .strip_prefix("imds: ready; metadata at ")
-        .and_then(|rest| rest.split_once("; management at "))
+        .strip_prefix("imds: ready; ")
+        .and_then(|rest| rest.split_once("management at "))
         .unwrap_or_else(|| panic!("not a ready line: {line}"));
-    (metadata.split(" and ").map(address).collect(), address(management))
+    let metadata = metadata.strip_prefix("metadata at ").and_then(|urls| urls.strip_suffix("; "));
+    let metadata = metadata.map(|urls| urls.split(" and ").map(address).collect());
+    (metadata.unwrap_or_default(), address(management))
 }
 
 /// Returns how long a test is to run: the number in the variable `name`, or `usual`.

@@ -44,13 +44,13 @@ impl Wear {
 const A: Place = Place {
     id: "i-0000000000000000a",
     tap: "tap-a",
-    wears: Wear { mac: "02:00:00:00:00:0a", ipv4: "10.0.1.10", ipv6: "fd00:1::a" },
+    wears: Wear { mac: "02:00:00:00:00:0a", ipv4: "10.0.1.10", ipv6: "fd00::a" },
 };
 
 const B: Place = Place {
     id: "i-0000000000000000b",
     tap: "tap-b",
-    wears: Wear { mac: "02:00:00:00:00:0b", ipv4: "10.0.2.10", ipv6: "fd00:2::b" },
+    wears: Wear { mac: "02:00:00:00:00:0b", ipv4: "10.0.2.10", ipv6: "fd00::b" },
 };
 
 /// A guest at its place.
@@ -168,15 +168,17 @@ fn with_a_tap_each_nobody_reads_as_another() {
     let start = Instant::now();
     let home = Home::new();
     let host = Host::new(&home);
+    // Both are on one IPv6 network, so that an answer could find its way back to whoever took the
+    // other's address; over IPv4 it can as it is.
     let networks = [
         Network {
             interface: A.tap,
-            addresses: &["10.0.1.1/24", "fd00:1::1/64"],
+            addresses: &["10.0.1.1/24", "fd00::1/64"],
             leases: &[A.wears.lease()],
         },
         Network {
             interface: B.tap,
-            addresses: &["10.0.2.1/24", "fd00:2::1/64"],
+            addresses: &["10.0.2.1/24", "fd00::2/64"],
             leases: &[B.wears.lease()],
         },
     ];
