@@ -25,6 +25,7 @@ const USER_DATA: &str = r#"#!/bin/sh
   echo "cloud: $(cloud-id)"
   echo "platform: $(cloud-init query subplatform)"
   echo "instance: $(cloud-init query instance_id)"
+  echo "failed: $(systemctl --failed --plain --no-legend)"
   echo "key: $(cat /home/debian/.ssh/authorized_keys)"
   echo "report ends"
 } >/dev/ttyS0
@@ -86,6 +87,7 @@ user_data = {{ file = "set-up.sh" }}
         "cloud: aws",
         "platform: metadata (http://169.254.169.254)",
         "instance: i-0000000000000000d",
+        "failed: ",
         &format!("key: {KEY} my-key"),
     ] {
         assert!(report.lines().any(|line| line == expected), "no `{expected}`:\n{report}");
