@@ -2,12 +2,15 @@
 
 SHELL := /bin/bash
 CACHE := target/clients
+VM := target/vm
 DENY_VERSION := 0.20.2
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # What the tests need besides the Rust toolchain; the clients bring a list of their own.
-PACKAGES := ca-certificates gcc libc6-dev mount openssl $(shell grep -hv '^\#' conformance/clients/packages.txt)
+PACKAGES := ca-certificates dnsmasq-base gcc libc6-dev mount openssl qemu-system-x86 xz-utils $(shell grep -hv '^\#' conformance/clients/packages.txt)
+# What makes the image of a whole Debian.
+IMAGE_PACKAGES := e2fsprogs fakeroot mmdebstrap uidmap
 
-.PHONY: help run test test-all check deny tools tests clients bench fuzz docs clean
+.PHONY: help run test test-all check deny tools tests parts debian whole-vm clients bench fuzz docs clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,7 +27,8 @@ test: tools check tests clients ## Install what the tests need, check, and test
 
 test-all: export IMDS_TEST_KILLS = 100
 test-all: export IMDS_TEST_ATTACK_SECONDS = 30
-test-all: test ## The same, with the long versions of the long tests
+test-all: PACKAGES += $(IMAGE_PACKAGES)
+test-all: test whole-vm ## The same, with the long versions of the long tests, and a whole Debian
 
 check: deny ## Format, lints, documentation, licences
 	cargo fmt --all --check
@@ -32,9 +36,19 @@ check: deny ## Format, lints, documentation, licences
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --quiet
 	cargo deny --log-level error check bans licenses sources
 
-tests: ## Unit, conformance and process tests
+tests: parts ## Unit, conformance and process tests, and small virtual machines
 	cargo build --package openimds
 	cargo test --workspace --quiet
+
+whole-vm: debian ## A virtual machine with a whole Debian, which its cloud-init sets up
+	cargo test --package openimds --test vm --quiet -- --ignored
+
+parts: ## Fetch what virtual machines are made of: a kernel and a busybox
+	crates/cli/tests/vm/fetch $(VM)
+
+debian: PACKAGES += $(IMAGE_PACKAGES)
+debian: tools parts ## Make the root file system of a whole Debian
+	crates/cli/tests/vm/image $(VM)
 
 clients: ## Unmodified clients of others against the server
 	cargo build --release --package openimds

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::exchange::Answer;
 use crate::host::Host;
 use crate::initramfs;
-use crate::machine::{Description, Machine};
+use crate::machine::{Description, Machine, second_line};
 
 /// How long anything may take in an emulated machine, on one that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -14,8 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const ANSWER_SECONDS: u32 = 5;
 
 /// Its programs.
-const PROGRAMS: [(&str, &str); 2] =
-    [("init", include_str!("guest/init")), ("bin/lease", include_str!("guest/lease"))];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("init", include_str!("guest/init")),
+    ("bin/lease", include_str!("guest/lease")),
+    ("bin/obey", include_str!("guest/obey")),
+];
 
 pub(crate) struct Guest {
     machine: Machine,
@@ -43,9 +46,8 @@ impl Guest {
     /// Starts a machine. It is ready when it has done its first command.
     pub(crate) fn start(host: &Host<'_>, name: &str, tap: &str, mac: &str) -> Self {
         let initramfs = initramfs::packed(&["virtio_pci", "virtio_net"], &PROGRAMS);
-        let kernel_log = host.home().path().join(format!("{name}.kernel"));
         // The kernel has a line of its own, so that nothing comes between what the shell says.
-        let kernel_line = format!("file:{}", kernel_log.display());
+        let kernel_line = format!("file:{}", second_line(host, name).display());
         let options = ["-m", "192", "-serial", &kernel_line, "-serial", "stdio"];
         let description = Description { name, tap, mac, initramfs: &initramfs, options: &options };
         Self { machine: Machine::start(host, &description), commands: 0 }

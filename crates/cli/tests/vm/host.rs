@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::namespace::Namespace;
 use crate::parts;
 use crate::running::{Home, Killed, Running, output_of};
+use crate::waiting::wait_until;
 
 /// The addresses of the service.
 pub(crate) const SERVICE: &str = "169.254.169.254";
@@ -59,9 +60,11 @@ impl<'h> Host<'h> {
         self.home
     }
 
-    /// A program on it.
+    /// A program on it, which must be installed.
     pub(crate) fn inside(&self, command: &[&str]) -> Command {
-        self.namespace.inside(self.home, command)
+        let program = parts::tool(command[0]);
+        let program = program.to_str().unwrap();
+        self.namespace.inside(self.home, &[&[program], &command[1..]].concat())
     }
 
     /// Runs a program on it, which must succeed, and returns what it printed.
@@ -92,17 +95,13 @@ impl<'h> Host<'h> {
     /// Starts a DHCP server, as `docs/guide/virtual-machines.md` has it.
     pub(crate) fn lease(&self, networks: &[Network<'_>]) -> Dhcp {
         let log = self.home.path().join("dnsmasq.log");
-        let program = parts::tool("dnsmasq");
         let mut arguments: Vec<_> = [
-            program.to_str().unwrap(),
-            "--keep-in-foreground",
+            "dnsmasq",
+            "--no-daemon", // nor another user, which an ordinary one could not become
             "--conf-file=/dev/null",
             "--no-hosts",
             "--port=0", // no DNS
-            "--user=root",
-            "--pid-file", // none
             "--leasefile-ro",
-            "--log-facility=-",
             "--log-dhcp",
             "--bind-interfaces",
             "--dhcp-authoritative",
@@ -126,7 +125,13 @@ impl<'h> Host<'h> {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let mut command = self.inside(&arguments);
         command.stderr(File::create(&log).unwrap());
-        Dhcp { _dnsmasq: Killed(command.spawn().unwrap()), log }
+        let mut dhcp = Dhcp { dnsmasq: Killed(command.spawn().unwrap()), log };
+        wait_until("dnsmasq has started", || {
+            let ended = dhcp.dnsmasq.0.try_wait().unwrap();
+            assert!(ended.is_none(), "dnsmasq has ended: {}", dhcp.said());
+            dhcp.said().contains("started").then_some(())
+        });
+        dhcp
     }
 
     /// Starts the server with a config file.
@@ -154,7 +159,7 @@ impl<'h> Host<'h> {
 
 /// A DHCP server that runs. It is killed on drop.
 pub(crate) struct Dhcp {
-    _dnsmasq: Killed,
+    dnsmasq: Killed,
     log: PathBuf,
 }
 

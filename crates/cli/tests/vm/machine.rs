@@ -2,7 +2,7 @@
 //! read there.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 use std::sync::{Arc, Mutex};
@@ -57,7 +57,8 @@ pub(crate) struct Machine {
     line: ChildStdin,
     /// What came from that line.
     said: Arc<Mutex<Vec<u8>>>,
-    complaints: PathBuf,
+    /// What QEMU complained of, and what the machine wrote to a second serial line, if it has one.
+    logs: [PathBuf; 2],
 }
 
 impl Machine {
@@ -66,20 +67,20 @@ impl Machine {
         let home = host.home();
         let initramfs = home.write(&format!("{name}.cpio"), initramfs);
         let complaints = home.path().join(format!("{name}.qemu"));
-        let program = parts::tool("qemu-system-x86_64");
+        let logs = [complaints, second_line(host, name)];
         let kernel = parts::kernel();
         let path = |path: &Path| path.to_str().unwrap().to_owned();
-        let (program, kernel, initramfs) = (path(&program), path(&kernel), path(&initramfs));
+        let (kernel, initramfs) = (path(&kernel), path(&initramfs));
         let network = format!("tap,id=network,ifname={tap},script=no,downscript=no");
         // Without a boot ROM: it would look for a boot server first.
         let card = format!("virtio-net-pci,netdev=network,mac={mac},romfile=");
         let smbios = smbios(mac);
         let own = ["-kernel", &kernel, "-initrd", &initramfs, "-smbios", &smbios];
         let network = ["-netdev", &network, "-device", &card];
-        let command = [&[program.as_str()], &PLAIN[..], &own, &network, options].concat();
+        let command = [&["qemu-system-x86_64"], &PLAIN[..], &own, &network, options].concat();
         let mut command = host.inside(&command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(File::create(&complaints).unwrap());
+        command.stderr(File::create(&logs[0]).unwrap());
         let mut qemu = Killed(command.spawn().unwrap());
         let line = qemu.0.stdin.take().unwrap();
         let mut stdout = qemu.0.stdout.take().unwrap();
@@ -91,7 +92,7 @@ impl Machine {
                 listener.lock().unwrap().extend(&buffer[..length]);
             }
         });
-        Self { qemu, line, said, complaints }
+        Self { qemu, line, said, logs }
     }
 
     /// Writes a line to it.
@@ -128,8 +129,16 @@ impl Machine {
 
     /// Everything that is known of it, for whoever reads of a failure.
     fn account(&self) -> String {
-        let complaints = fs::read_to_string(&self.complaints).unwrap_or_default();
         let said = String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned();
-        format!("qemu: {complaints}\nthe machine: {said}")
+        let [complaints, second] = self.logs.each_ref().map(fs::read);
+        let text = |log: io::Result<Vec<u8>>| {
+            String::from_utf8_lossy(&log.unwrap_or_default()).into_owned()
+        };
+        format!("qemu: {}\nits second line: {}\nits line: {said}", text(complaints), text(second))
     }
+}
+
+/// The file that a second serial line of a machine may be kept in.
+pub(crate) fn second_line(host: &Host<'_>, name: &str) -> PathBuf {
+    host.home().path().join(format!("{name}.serial"))
 }
