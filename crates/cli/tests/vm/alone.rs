@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::exchange::{Answer, read_request, token_request};
-use crate::guest::{Guest, Reply};
+use crate::guest::Guest;
 use crate::host::{Host, Lease, Network, SERVICE};
 use crate::machine::smbios;
 use crate::running::{Home, tell};
@@ -87,8 +87,6 @@ fn a_stock_kernel_gets_its_address_a_token_and_its_own_metadata() {
 }
 
 fn ask(guest: &mut Guest, request: &str) -> Answer {
-    match guest.ask(SERVICE, request) {
-        Reply::Answer(answer) => answer,
-        Reply::Nothing(instead) => panic!("{instead:?} to {request}"),
-    }
+    let instead = |instead| panic!("{instead:?} to {request}");
+    guest.ask(SERVICE, request).unwrap_or_else(instead)
 }

@@ -76,7 +76,7 @@ fn on_a_bridge_nobody_reads_as_another_if_its_ports_are_held() {
     }
     assert_eq!(host.turned_away(&server), 2 * i64::try_from(TRIES).unwrap());
     // In a whole one, it is the other, for all that anyone on a plain bridge can tell.
-    let is_other = |reply: &Reply| matches!(reply, Reply::Answer(Answer { status: 200, body, .. }) if body == B.id.as_bytes());
+    let is_other = |reply: &Reply| matches!(reply, Ok(Answer { status: 200, body, .. }) if body == B.id.as_bytes());
     assert!(a.try_as(both, tokens).iter().any(is_other));
 
     for place in [A, B] {

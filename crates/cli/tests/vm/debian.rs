@@ -10,7 +10,7 @@ use crate::parts;
 use crate::running::{Home, tell};
 
 /// How long it may take to start, be set up and end, emulated, on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 const MAC: &str = "02:00:00:00:00:0d";
 

@@ -8,7 +8,7 @@ use crate::initramfs;
 use crate::machine::{Description, Machine, second_line};
 
 /// How long anything may take in an emulated machine, on one that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// How long a guest waits for an answer: longer than any SDK.
 const ANSWER_SECONDS: u32 = 5;
@@ -33,14 +33,9 @@ pub(crate) struct Done {
     pub(crate) output: Vec<u8>,
 }
 
-/// What came of a request.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Answer(Answer),
-    /// No HTTP: no connection, one that was cut, or nothing for as long as the guest waited. This
-    /// is what came instead.
-    Nothing(String),
-}
+/// What came of a request: an answer, or none, because there was no connection, or it was cut, or
+/// nothing came for as long as the guest waited; then the text is what there was instead.
+pub(crate) type Reply = Result<Answer, String>;
 
 impl Guest {
     /// Starts a machine. It is ready when it has done its first command.
@@ -99,17 +94,16 @@ impl Guest {
     /// Sends requests, each to a service and all at once: of those that get nothing, one waits as
     /// long as all.
     pub(crate) fn ask_all<const N: usize>(&mut self, requests: [(&str, &str); N]) -> [Reply; N] {
-        let mut command = String::new();
-        for (number, (service, request)) in requests.iter().enumerate() {
+        let ask = |(number, (service, request)): (usize, &(&str, &str))| {
             let request = request.replace("\r\n", "\\r\\n");
             let ask = format!("printf '{request}' | timeout {ANSWER_SECONDS} nc {service} 80");
-            command += &format!("({ask}) >/tmp/{number} 2>&1 & ");
-        }
+            format!("({ask}) >/tmp/{number} 2>&1 & ")
+        };
+        let command: String = requests.iter().enumerate().map(ask).collect();
         self.result(&format!("{command} wait"));
         std::array::from_fn(|number| {
             let Done { output, .. } = self.run(&format!("cat /tmp/{number}"));
-            let nothing = |_| Reply::Nothing(String::from_utf8_lossy(&output).into_owned());
-            Answer::parse(&output).map_or_else(nothing, Reply::Answer)
+            Answer::parse(&output).map_err(|_| String::from_utf8_lossy(&output).into_owned())
         })
     }
 

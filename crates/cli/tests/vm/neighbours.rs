@@ -92,28 +92,32 @@ impl Neighbour {
 
     /// Gets a token; that the service gives one at all shows that it knows the guest.
     pub(crate) fn token(&mut self, service: &str) -> String {
-        match self.guest.ask(service, &token_request("21600")) {
-            Reply::Answer(answer) if answer.status == 200 => answer.text().to_owned(),
-            reply => panic!("{}, {service}: no token but {reply:?}", self.place.id),
-        }
+        let answer = self.answer(service, &token_request("21600"));
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        answer.text().to_owned()
     }
 
-    /// Reads the instance's id.
-    pub(crate) fn read(&mut self, service: &str, token: &str) -> Reply {
-        self.guest.ask(service, &read_request(ID_PATH, token))
-    }
-
-    /// Gets a token and its id; checks that it is its own.
+    /// Reads its id, which must be its own, over IPv4 and IPv6.
     pub(crate) fn is_itself(&mut self) {
         for service in [SERVICE, SERVICE_IPV6] {
             let token = self.token(service);
-            match self.read(service, &token) {
-                Reply::Answer(Answer { status: 200, body, .. }) => {
-                    assert_eq!(String::from_utf8(body).unwrap(), self.place.id, "{service}");
-                }
-                reply => panic!("{}, {service}: not its id but {reply:?}", self.place.id),
-            }
+            let answer = self.answer(service, &read_request(ID_PATH, &token));
+            assert_eq!((answer.status, answer.text()), (200, self.place.id), "{}", answer.head);
         }
+    }
+
+    /// Reads with a token that is not its own, which must be refused.
+    pub(crate) fn is_refused(&mut self, foreign: &str) {
+        for service in [SERVICE, SERVICE_IPV6] {
+            let answer = self.answer(service, &read_request(ID_PATH, foreign));
+            assert_eq!((answer.status, answer.text()), (401, ""), "{}", answer.head);
+        }
+    }
+
+    fn answer(&mut self, service: &str, request: &str) -> Answer {
+        let id = self.place.id;
+        let instead = |instead| panic!("{id}, {service}: {instead:?} to {request}");
+        self.guest.ask(service, request).unwrap_or_else(instead)
     }
 
     /// Asks for a token, and for the id with two, over IPv4 and IPv6; returns what came of it.
@@ -130,16 +134,7 @@ impl Neighbour {
     /// Like [`try_as`](Self::try_as); nothing must come of it.
     pub(crate) fn gets_nothing_as(&mut self, what: Wear, tokens: [&str; 2]) {
         for reply in self.try_as(what, tokens) {
-            assert!(matches!(reply, Reply::Nothing(_)), "{} as {what:?}: {reply:?}", self.place.id);
-        }
-    }
-
-    /// Reads with a token that is not its own, which must be refused.
-    pub(crate) fn is_refused(&mut self, foreign: &str) {
-        for service in [SERVICE, SERVICE_IPV6] {
-            let reply = self.read(service, foreign);
-            let Reply::Answer(answer) = &reply else { panic!("{reply:?}") };
-            assert_eq!((answer.status, answer.text()), (401, ""), "{}", answer.head);
+            assert!(reply.is_err(), "{} as {what:?}: {reply:?}", self.place.id);
         }
     }
 
@@ -150,17 +145,16 @@ impl Neighbour {
 
 /// The config file, but for the attachments and what they need.
 pub(crate) fn config(head: &str, instances: [(&Place, &str); 2]) -> String {
-    let mut config = format!("listen = []\n{head}\n");
-    for (place, attachments) in instances {
+    let instance = |(place, attachments): (&Place, &str)| {
         let Place { id, wears: Wear { mac, ipv4, ipv6 }, .. } = place;
-        config += &format!(
+        format!(
             "[[instance]]\nid = \"{id}\"\nattachments = [{attachments}]\n\
              options = {{ http_protocol_ipv6 = \"enabled\" }}\n\
              interfaces = [{{ mac = \"{mac}\", ipv4 = [{{ private = \"{ipv4}\" }}], \
              ipv6 = [\"{ipv6}\"] }}]\n"
-        );
-    }
-    config
+        )
+    };
+    format!("listen = []\n{head}\n{}", instances.map(instance).concat())
 }
 
 #[test]
