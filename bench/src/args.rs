@@ -78,9 +78,10 @@ pub(crate) struct RunArgs {
     /// Fewer and shorter rounds: a look, not a result
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Measure the start with this many instances too
-    #[arg(long, value_name = "INSTANCES")]
-    pub(crate) fleet: Option<u32>,
+    /// Measure what it takes to hold so many instances (repeatable); 0 measures none
+    #[arg(long, value_name = "INSTANCES", default_values_t = [1, 1000, 100_000, 1_000_000],
+          value_parser = clap::value_parser!(u32).range(..=16_000_000))]
+    pub(crate) fleet: Vec<u32>,
     /// Core for the servers; by default the second that may be used
     #[arg(long)]
     pub(crate) server_cpu: Option<usize>,

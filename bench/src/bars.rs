@@ -1,5 +1,6 @@
 //! What was promised, beside what was measured.
 
+use crate::fleet;
 use crate::report::Findings;
 use crate::request::Kind;
 use crate::servers::Brand;
@@ -116,21 +117,23 @@ fn resources(findings: &Findings) -> Vec<Bar> {
         connection.push(footprint.per_connection / KIB);
     }
     let start = findings.starts.as_ref().map(|starts| starts.warm.clone()).unwrap_or_default();
-    let (mut instance, mut fleet_start) = (Vec::new(), Vec::new());
-    let mut instances = 100_000;
-    if let (Some(one), Some((count, many))) = (&findings.starts, &findings.fleet) {
-        instances = *count;
-        instance.push((many.resident - one.resident) / f64::from(instances) / KIB);
-        fleet_start.extend(many.warm.iter().map(|millis| millis / 1e3));
-    }
-    let fleet = format!("start to first answer, {instances} instances");
-    vec![
+    let seconds = |millis: &[f64]| millis.iter().map(|millis| millis / 1e3).collect();
+    let fleet_start = fleet::warm(&findings.fleets, 100_000).map(seconds).unwrap_or_default();
+    let instances = fleet::per_instance(&findings.fleets).map(|(instances, bytes)| {
+        let what = format!("memory per instance held, of {instances}");
+        Bar::figure(&what, 1.5, "KiB", vec![bytes / KIB])
+    });
+    let mut bars = vec![
         Bar::figure("memory, idle", 15.0, "MiB", idle),
         Bar::figure("memory per idle connection", 4.0, "KiB", connection),
-        Bar::figure("memory per instance held", 1.5, "KiB", instance),
         Bar::figure("start to first answer, 1 instance", 50.0, "ms", start),
-        Bar { decimals: 2, ..Bar::figure(&fleet, 2.0, "s", fleet_start) },
-    ]
+        Bar {
+            decimals: 2,
+            ..Bar::figure("start to first answer, 100000 instances", 2.0, "s", fleet_start)
+        },
+    ];
+    bars.splice(2..2, instances.map(|bar| Bar { decimals: 2, ..bar }));
+    bars
 }
 
 #[cfg(test)]

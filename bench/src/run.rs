@@ -13,7 +13,7 @@ use crate::report::{self, Findings};
 use crate::request::Kind;
 use crate::sample::Sample;
 use crate::servers::{Brand, Programs, Server};
-use crate::{Fault, cpu, latency, memory, start};
+use crate::{Fault, cpu, fleet, latency, memory, start};
 
 /// Processes of each server whose memory is measured.
 const FOOTPRINTS: usize = 3;
@@ -109,16 +109,15 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
     let costs = cpu::measure(&programs, &mut effort, &mut mistakes)?;
     let latencies = latency::measure(&programs, &costs, &mut effort, &mut mistakes)?;
     let mut footprints = footprints(&programs, Brand::Nginx)?;
-    let (mut starts, mut fleet) = (None, None);
+    let (mut starts, mut fleets) = (None, Vec::new());
     if programs.imds.is_some() {
         footprints.extend(self::footprints(&programs, Brand::Imds)?);
         starts = Some(start::measure(&programs)?);
-        if let Some(instances) = args.fleet {
-            fleet = Some((instances, start::measure_fleet(&programs, instances)?));
-        }
+        let sizes: Vec<u32> = args.fleet.iter().copied().filter(|size| *size > 0).collect();
+        fleets = fleet::measure(&programs, &sizes, &mut effort, &mut mistakes)?;
     }
 
-    let findings = Findings { costs, latencies, footprints, starts, fleet, effort, mistakes };
+    let findings = Findings { costs, latencies, footprints, starts, fleets, effort, mistakes };
     let report = report::render(&findings, cores, &nginx);
     print!("{report}");
     if let Some(file) = &args.save {

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::request::Kind;
-use crate::servers::{Programs, Scratch};
+use crate::servers::{Programs, Scratch, Server};
 use crate::stats::{millis, number};
-use crate::{Fault, client, fleet, kernel};
+use crate::{Fault, client, kernel};
 
 /// Starts after the first.
 pub(crate) const STARTS: usize = 11;
@@ -26,36 +26,37 @@ pub(crate) struct Starts {
 /// Measures with the one default instance.
 pub(crate) fn measure(programs: &Programs) -> Result<Starts, Fault> {
     let dir = Scratch::new()?;
-    starts(programs, dir.path(), &[])
+    let (starts, _) = starts(programs, dir.path(), &[], STARTS)?;
+    Ok(starts)
 }
 
-/// Measures with this many instances more.
-pub(crate) fn measure_fleet(programs: &Programs, instances: u32) -> Result<Starts, Fault> {
-    let (dir, settings) = (Scratch::new()?, Scratch::new()?);
-    let file = settings.path().join("fleet.toml");
-    std::fs::write(&file, fleet::settings(instances))?;
-    starts(programs, dir.path(), &["--config".into(), file.into()])
-}
-
-fn starts(programs: &Programs, dir: &Path, more: &[OsString]) -> Result<Starts, Fault> {
-    let (first, _) = once(programs, dir, more)?;
+/// Starts a first time and so many times after it, and leaves the last server running.
+pub(crate) fn starts(
+    programs: &Programs,
+    dir: &Path,
+    more: &[OsString],
+    count: usize,
+) -> Result<(Starts, Server), Fault> {
+    let (first, mut server) = once(programs, dir, more)?;
     let mut warm = Vec::new();
-    let mut resident = 0;
-    for _ in 0..STARTS {
-        let (time, bytes) = once(programs, dir, more)?;
+    for _ in 0..count {
+        // The state directory has room for one.
+        drop(server);
+        let (time, started) = once(programs, dir, more)?;
         warm.push(millis(time));
-        resident = bytes;
+        server = started;
     }
-    Ok(Starts { first, warm, resident: number(resident) })
+    let resident = number(kernel::resident_bytes(server.pid())?);
+    Ok((Starts { first, warm, resident }, server))
 }
 
-/// Starts, gets a token and a leaf with it, and stops.
-fn once(programs: &Programs, dir: &Path, more: &[OsString]) -> Result<(Duration, u64), Fault> {
+/// Starts, and gets a token and a leaf with it.
+fn once(programs: &Programs, dir: &Path, more: &[OsString]) -> Result<(Duration, Server), Fault> {
     let mut arguments = vec!["--store".into(), "redb".into()];
     arguments.extend_from_slice(more);
     let start = Instant::now();
     let server = programs.start_imds(dir, &arguments)?;
     let request = server.request(Kind::Get)?;
     client::ask(server.address()?, &request)?;
-    Ok((start.elapsed(), kernel::resident_bytes(server.pid())?))
+    Ok((start.elapsed(), server))
 }

@@ -20,8 +20,9 @@ const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records"
 /// The format of the records. A new one needs code here that reads the old.
 const FORMAT: u64 = 1;
 
-/// LIMIT: what redb keeps of the file in memory.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// LIMIT: what redb keeps of the file in memory: the path to a record or two. Everything is read
+/// once, and changes are few; what they need, the system has at hand.
+const CACHE_BYTES: usize = 64 * 1024;
 
 /// Keeps records in a file.
 pub struct Redb {
@@ -51,7 +52,7 @@ impl Redb {
 
     fn open_file(path: &Path) -> Result<Self, BackendFault> {
         let database = guarded(path, || {
-            // The snapshot is the cache: redb's serves the load and then only commits.
+            // The snapshot is the cache.
             Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(|fault| {
                 if matches!(fault, DatabaseError::DatabaseAlreadyOpen) {
                     BackendFault::Busy { path: path.display().to_string() }
