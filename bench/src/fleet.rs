@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use crate::Fault;
 use crate::args::CONNECTIONS;
@@ -114,6 +113,8 @@ pub(crate) fn warm(fleets: &[Fleet], instances: u32) -> Option<&[f64]> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
