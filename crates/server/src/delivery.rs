@@ -52,8 +52,14 @@ pub(crate) struct Sent {
 
 /// Returns whether the peer's kernel has everything that was sent to it. Where the kernel does not
 /// say, it is taken not to.
-pub(crate) fn is_delivered(stream: impl AsFd) -> bool {
+pub(crate) fn is_acknowledged(stream: impl AsFd) -> bool {
     sys::unacknowledged(stream).is_ok_and(|bytes| bytes == 0)
+}
+
+/// Returns whether the peer's kernel has every byte, once the end has been sent, which counts as one
+/// byte more.
+fn is_acknowledged_but_for_the_end(stream: impl AsFd) -> bool {
+    sys::unacknowledged(stream).is_ok_and(|bytes| bytes <= 1)
 }
 
 /// Where it is told that a token was lost.
@@ -129,42 +135,47 @@ impl UnderWay {
     /// ended in good order.
     pub(crate) async fn arrives(mut self, stream: &AsyncFd<OwnedFd>) -> bool {
         if shutdown(stream.get_ref(), Shutdown::Write).is_err() {
+            // The peer has reset the connection. It may have taken its answer first.
+            self.is_told = is_acknowledged(stream.get_ref());
             self.lose(UndeliveredReason::Reset);
             return false;
         }
         let deadline = Instant::now() + DEADLINE;
         let mut pause = FIRST_LOOK;
-        while Instant::now() < deadline {
-            if is_delivered(stream.get_ref()) {
-                self.is_told = true;
-                return sockopt::set_socket_linger(stream.get_ref(), None).is_ok();
+        while !is_acknowledged_but_for_the_end(stream.get_ref()) {
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
             }
-            let until = deadline.min(Instant::now() + pause);
-            pause *= 2;
+            let until = deadline.min(now + pause);
             // Whatever the peer sends meanwhile is not looked at.
             let Ok(ready) = timeout_at(until, stream.ready(Interest::ERROR)).await else {
+                pause = DEADLINE.min(pause * 2);
                 continue;
             };
             let Ok(mut ready) = ready else { return false };
             ready.clear_ready();
-            let Ok(Err(errno)) = sockopt::socket_error(stream.get_ref()) else { continue };
-            match errno {
+            match sockopt::socket_error(stream.get_ref()) {
+                Ok(Ok(())) => {}
                 // A packet's hops were used up; or a host, or the way to it, is not there, which may
                 // pass. Linux does not tell one from the other.
-                Errno::HOSTUNREACH => {
+                Ok(Err(Errno::HOSTUNREACH)) => {
                     if self.hops.is_none() || is_too_far(self.hops, self.sent.hop_limit) {
                         self.lose(UndeliveredReason::HopLimit);
                     }
                 }
-                errno if is_report(errno) => {}
-                Errno::TIMEDOUT => return false,
-                _ => {
+                Ok(Err(errno)) if is_report(errno) => {}
+                // It came before the peer went.
+                _ if is_acknowledged_but_for_the_end(stream.get_ref()) => {}
+                Ok(Err(Errno::TIMEDOUT)) => return false,
+                Ok(Err(_)) | Err(_) => {
                     self.lose(UndeliveredReason::Reset);
                     return false;
                 }
             }
         }
-        false
+        self.is_told = true;
+        sockopt::set_socket_linger(stream.get_ref(), None).is_ok()
     }
 
     fn lose(&mut self, reason: UndeliveredReason) {

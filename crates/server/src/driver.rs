@@ -30,7 +30,7 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::connection::{Connection, Ending, Sending, Step};
 use crate::counters::{Counters, Limit, Phase};
-use crate::delivery::{Reporter, Sent, UnderWay, hops_of, is_delivered};
+use crate::delivery::{Reporter, Sent, UnderWay, hops_of, is_acknowledged};
 use crate::exchange::{Desk, Entrance, Exchange, Peer};
 use crate::first_packet;
 use crate::reports::despite_reports;
@@ -403,7 +403,7 @@ impl Worker {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         match despite_reports(|| send(stream, bytes, flags)) {
             Ok(count) if count == bytes.len() => match sent {
-                Some(sent) if !is_delivered(stream) => {
+                Some(sent) if !is_acknowledged(stream) => {
                     State::Deliver(UnderWay::new(sent, stream, &self.reporter), ending)
                 }
                 Some(_) | None => ending.into(),
