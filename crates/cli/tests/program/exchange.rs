@@ -65,7 +65,10 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// Sends `bytes` and reads the one answer, to the end of the connection.
 pub(crate) fn try_exchange(address: SocketAddr, bytes: &[u8]) -> io::Result<Answer> {
-    let mut stream = connect(address)?;
+    try_exchange_over(connect(address)?, bytes)
+}
+
+fn try_exchange_over(mut stream: TcpStream, bytes: &[u8]) -> io::Result<Answer> {
     stream.write_all(bytes)?;
     let mut received = Vec::new();
     stream.read_to_end(&mut received)?;
@@ -74,8 +77,14 @@ pub(crate) fn try_exchange(address: SocketAddr, bytes: &[u8]) -> io::Result<Answ
 
 /// Sends `bytes` and reads the one answer; failing to fails the test.
 pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let refused = |fault| panic!("no connection to {address}: {fault}");
+    exchange_over(connect(address).unwrap_or_else(refused), bytes)
+}
+
+/// Like [`exchange`], over a connection that is there.
+pub(crate) fn exchange_over(stream: TcpStream, bytes: &[u8]) -> Answer {
     let told = |fault| panic!("{fault}, asked {:?}", String::from_utf8_lossy(bytes));
-    try_exchange(address, bytes).unwrap_or_else(told)
+    try_exchange_over(stream, bytes).unwrap_or_else(told)
 }
 
 /// Sends `bytes`, says that there are no more, and returns everything that comes back until the

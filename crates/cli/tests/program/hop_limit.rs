@@ -1,5 +1,6 @@
-//! How far the answer to a token request travels, with three network namespaces as EC2 has them:
-//! the service, the instance, which forwards, and a container on it.
+//! How far the answer to a token request travels where an operator has made the network: three
+//! network namespaces as EC2 has them, of the service, which listens at an address and a port of its
+//! own, of the instance, which forwards, and of a container on it.
 
 use std::process::Command;
 

@@ -13,10 +13,14 @@
 //! - [`link_local`]: the addresses of EC2;
 //! - [`hop_limit`]: how far tokens travel;
 //! - [`attachments`]: how an instance is attached, and what becomes of it as things come and go.
+//! - [`network_rows`]: what EC2 does between the instance's network and the service, row by row;
+//! - [`hop_limit`]: how far tokens travel in a network that nobody but the test has made.
 //!
 //! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`waiting`] waits for
-//! conditions, [`namespace`] makes network namespaces. Each test has a home directory and a server of its own, and every port is chosen by
-//! the system. `IMDS_TEST_KILLS` and `IMDS_TEST_ATTACK_SECONDS` make the long runs longer.
+//! conditions. [`namespace`] makes network namespaces, [`site`] puts a server and instances into
+//! one; [`sockets`] gives a test sockets in there, and [`capture`] the packets. Each test has a home
+//! directory and a server of its own, and every port is chosen by the system. `IMDS_TEST_KILLS` and
+//! `IMDS_TEST_ATTACK_SECONDS` make the long runs longer.
 
 #![cfg(test)]
 
@@ -25,6 +29,7 @@ mod attachments;
 mod attackers;
 mod chance;
 mod claims;
+mod capture;
 mod client_commands;
 mod credentials;
 mod exchange;
@@ -35,9 +40,12 @@ mod impostors;
 mod link_local;
 mod machines;
 mod namespace;
+mod network_rows;
 mod operators;
 mod options;
 mod running;
 mod settings;
+mod site;
+mod sockets;
 mod tokens;
 mod waiting;

@@ -1,14 +1,18 @@
-//! Network namespaces to run programs in. They need `unshare`, `nsenter` and `setpriv` of
+//! Network namespaces to run programs in. They need `unshare`, `nsenter`, `mount` and `setpriv` of
 //! util-linux, `ip` and `ss` of iproute2, and root or user namespaces that an ordinary user may
 //! make.
+//!
+//! Each has a mount namespace of its own too, with an empty `/run`: the names that programs inside
+//! give to further namespaces, in `/run/netns`, are seen by nobody else and end with the last of
+//! them.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::running::Home;
 
-/// A network namespace with nothing in it but a loopback interface, kept by a shell that waits
-/// for its standard input to end.
+/// A network namespace with nothing in it but a loopback interface, and a `/run` with nothing in
+/// it, kept by a shell that waits for its standard input to end.
 pub(crate) struct Namespace {
     keeper: Child,
     /// Whether it is in a user namespace of its own too, in which an ordinary user is root.
@@ -53,7 +57,7 @@ impl Namespace {
     /// A program inside.
     pub(crate) fn inside(&self, home: &Home, command: &[&str]) -> Command {
         let mut nsenter = Command::new("nsenter");
-        nsenter.args(["--net", "--target", &self.keeper()]);
+        nsenter.args(["--mount", "--net", "--target", &self.keeper()]);
         if self.is_of_user {
             nsenter.args(["--user", "--preserve-credentials"]);
         }
@@ -67,7 +71,13 @@ impl Namespace {
 }
 
 /// What `unshare` is given to keep a namespace.
-const KEEP: [&str; 4] = ["--net", "sh", "-c", "ip link set lo up && echo up && read -r end"];
+const KEEP: [&str; 5] = [
+    "--mount",
+    "--net",
+    "sh",
+    "-c",
+    "mount -t tmpfs tmpfs /run && ip link set lo up && echo up && read -r end",
+];
 
 impl Drop for Namespace {
     fn drop(&mut self) {

@@ -86,6 +86,7 @@ fn the_metrics_that_others_rely_on_are_there_from_the_start() {
     for (family, kind) in [
         ("imds_requests_total", "counter"),
         ("imds_limit_hits_total", "counter"),
+        ("imds_token_undelivered_total", "counter"),
         ("imds_connections", "gauge"),
         ("imds_instances", "gauge"),
     ] {
@@ -97,6 +98,11 @@ fn the_metrics_that_others_rely_on_are_there_from_the_start() {
     for limit in ["connections", "connections_per_source", "head_bytes", "head_deadline"] {
         assert_eq!(server.hits(limit), 0);
     }
+    for reason in ["hop_limit", "reset", "timeout"] {
+        let sample = format!("imds_token_undelivered_total{{reason=\"{reason}\"}}");
+        assert_eq!(metrics.samples[&sample], 0);
+    }
+    assert_eq!(metrics.samples["imds_connections{phase=\"deliver\"}"], 0);
     assert_eq!(metrics.samples["imds_instances"], 1);
     let answer = read_tokenless(server.management, "/metrics");
     let expected = "text/plain; version=0.0.4; charset=utf-8";

@@ -322,6 +322,25 @@ impl Running {
         self.started.child.0.id()
     }
 
+    /// Does something while the server is asleep and answers nobody: the kernel takes connections
+    /// and requests for it.
+    pub(crate) fn while_asleep<T>(&self, action: impl FnOnce() -> T) -> T {
+        let process = Pid::from_child(&self.started.child.0);
+        kill_process(process, Signal::STOP).unwrap();
+        wait_until("every thread has stopped", || self.is_stopped().then_some(()));
+        let done = action();
+        kill_process(process, Signal::CONT).unwrap();
+        done
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        threads.flatten().all(|thread| {
+            let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            status.contains("\nState:\tT")
+        })
+    }
+
     /// What it has said on standard error so far.
     pub(crate) fn said(&self) -> String {
         self.started.said.lock().unwrap().clone()
@@ -360,11 +379,7 @@ impl Running {
 
     /// Reads a sample of `/metrics`, named as it stands there, labels included.
     pub(crate) fn sample(&self, name: &str) -> i64 {
-        let metrics = self.page("/metrics");
-        let line = metrics.lines().find_map(|line| {
-            line.strip_prefix(name)?.strip_prefix(' ').map(|value| value.parse().unwrap())
-        });
-        line.unwrap_or_else(|| panic!("no sample `{name}` in\n{metrics}"))
+        sample_in(&self.page("/metrics"), name)
     }
 
     /// Returns how often a limit has bitten.
@@ -374,7 +389,7 @@ impl Running {
 
     /// Returns how many connections wait, in all phases.
     pub(crate) fn connections(&self) -> i64 {
-        let phases = ["drain", "head", "sign", "write"];
+        let phases = ["deliver", "drain", "head", "sign", "write"];
         let name = |phase| format!("imds_connections{{phase=\"{phase}\"}}");
         phases.map(|phase| self.sample(&name(phase))).iter().sum()
     }
@@ -386,6 +401,14 @@ impl Running {
         let value = line.unwrap().trim_start_matches(':').trim();
         value.trim_end_matches("kB").trim().parse().unwrap()
     }
+}
+
+/// Reads a sample of metrics.
+pub(crate) fn sample_in(metrics: &str, name: &str) -> i64 {
+    let line = metrics.lines().find_map(|line| {
+        line.strip_prefix(name)?.strip_prefix(' ').map(|value| value.parse().unwrap())
+    });
+    line.unwrap_or_else(|| panic!("no sample `{name}` in\n{metrics}"))
 }
 
 /// Finds the ready line.
