@@ -14,6 +14,7 @@
 //! - [`hop_limit`]: how far tokens travel;
 //! - [`attachments`]: how an instance is attached, and what becomes of it as things come and go.
 //! - [`network_rows`]: what EC2 does between the instance's network and the service, row by row;
+//! - [`packets`]: how far each packet of an answer travels;
 //! - [`hop_limit`]: how far tokens travel in a network that nobody but the test has made.
 //!
 //! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`waiting`] waits for
@@ -43,6 +44,7 @@ mod namespace;
 mod network_rows;
 mod operators;
 mod options;
+mod packets;
 mod running;
 mod settings;
 mod site;
