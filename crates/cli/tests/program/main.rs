@@ -15,6 +15,7 @@
 //! - [`attachments`]: how an instance is attached, and what becomes of it as things come and go.
 //! - [`network_rows`]: what EC2 does between the instance's network and the service, row by row;
 //! - [`packets`]: how far each packet of an answer travels;
+//! - [`undelivered`]: tokens that do not arrive;
 //! - [`hop_limit`]: how far tokens travel in a network that nobody but the test has made.
 //!
 //! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`waiting`] waits for
@@ -50,4 +51,5 @@ mod settings;
 mod site;
 mod sockets;
 mod tokens;
+mod undelivered;
 mod waiting;
