@@ -13,6 +13,7 @@
 //! - [`link_local`]: the addresses of EC2;
 //! - [`hop_limit`]: how far tokens travel;
 //! - [`attachments`]: how an instance is attached, and what becomes of it as things come and go.
+//! - [`launched`]: instances that the server makes machines for;
 //! - [`network_rows`]: what EC2 does between the instance's network and the service, row by row;
 //! - [`packets`]: how far each packet of an answer travels;
 //! - [`undelivered`]: tokens that do not arrive;
@@ -39,6 +40,7 @@ mod first_start;
 mod hop_limit;
 mod hosts;
 mod impostors;
+mod launched;
 mod link_local;
 mod machines;
 mod namespace;
