@@ -1,8 +1,6 @@
 //! Instances that the server launches in network namespaces: each is served as itself, and nobody
 //! else's token is good there.
 
-use std::time::{Duration, Instant};
-
 use crate::exchange::{Answer, read_request, token_request};
 use crate::site::{Launched, SERVICE, SERVICE_V6, Site, ask};
 use crate::sockets::Sockets;
@@ -21,18 +19,17 @@ fn read(from: &Sockets, token: &str) -> Answer {
 
 #[test]
 fn it_is_served_over_both_protocols_as_soon_as_it_is_launched() {
-    // What a kernel takes that first looks for other owners of its addresses.
-    const LOOKING_AROUND: Duration = Duration::from_secs(2);
     let site = Site::new(&[]);
-    let launched = site.launch(&["--http-protocol-ipv6", "enabled"]);
-    let (instance, container) = (launched.instance(), launched.container());
-    let began = Instant::now();
-    for from in [&container, &instance] {
-        for service in [SERVICE_V6, SERVICE] {
-            assert_eq!(ask(from, service, &token_request("60")).status, 200);
+    // Whoever finds no neighbour is told after three seconds that there is no route; two of three
+    // were, where the kernel looked for other owners of its addresses first.
+    for _ in 0..3 {
+        let launched = site.launch(&["--http-protocol-ipv6", "enabled"]);
+        for from in [launched.container(), launched.instance()] {
+            for service in [SERVICE_V6, SERVICE] {
+                assert_eq!(ask(&from, service, &token_request("60")).status, 200);
+            }
         }
     }
-    assert!(began.elapsed() < LOOKING_AROUND, "{:?}", began.elapsed());
 }
 
 /// Sees whom the service takes the machine behind `from` for: with `own` it gets the id of `served`,
