@@ -28,8 +28,10 @@ use crate::reports::is_report;
 use crate::run::{Notice, Notices};
 use crate::sys;
 
-/// LIMIT: how long an answer may be under way. The kernel gives up after three seconds, its
-/// `TCP_USER_TIMEOUT`; this is for the case that it does not.
+/// LIMIT: how long the kernel sends an answer again. Clients give up after a second or a few.
+const USER_TIMEOUT_MILLIS: u32 = 3_000;
+
+/// LIMIT: how long an answer may be under way, should the kernel not give up by itself.
 const DEADLINE: Duration = Duration::from_millis(3_500);
 
 /// How soon after it was sent it is looked whether an answer has arrived; then twice as long, and so
@@ -125,7 +127,8 @@ pub(crate) struct UnderWay {
 
 impl UnderWay {
     pub(crate) fn new(sent: Sent, stream: impl AsFd, reporter: &Arc<Reporter>) -> Self {
-        // Where it cannot be set, the kernel gives up by itself after a while.
+        // Where either cannot be set, the other and the deadline still hold.
+        let _ = sockopt::set_tcp_user_timeout(&stream, USER_TIMEOUT_MILLIS);
         let _ = sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
         let (hops, reporter) = (hops_of(stream, sent.to), Arc::clone(reporter));
         Self { sent, hops, reporter, is_told: false }

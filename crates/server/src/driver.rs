@@ -53,10 +53,6 @@ const SIGN_DEADLINE: Duration = Duration::from_secs(5);
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 
-/// LIMIT: how long an answer to a PUT is retransmitted. With a low hop limit it may never arrive,
-/// and such sockets would pile up.
-const PUT_USER_TIMEOUT_MILLIS: u32 = 3_000;
-
 /// LIMIT: the pause after an accept that failed for a reason of ours, such as too many open files,
 /// and before another try to send where the runtime cannot tell when there is room.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(20);
@@ -469,10 +465,9 @@ async fn pause_before(deadline: Instant) -> bool {
 /// would carry the token further than allowed.
 fn limit_hops(stream: &OwnedFd, to: IpAddr, limit: HopLimit) -> Result<(), Errno> {
     match to {
-        IpAddr::V4(_) => sockopt::set_ip_ttl(stream, u32::from(limit.as_hops()))?,
-        IpAddr::V6(_) => sockopt::set_ipv6_unicast_hops(stream, Some(limit.as_hops()))?,
+        IpAddr::V4(_) => sockopt::set_ip_ttl(stream, u32::from(limit.as_hops())),
+        IpAddr::V6(_) => sockopt::set_ipv6_unicast_hops(stream, Some(limit.as_hops())),
     }
-    sockopt::set_tcp_user_timeout(stream, PUT_USER_TIMEOUT_MILLIS)
 }
 
 /// Draws nonces from the system, many at a time.
