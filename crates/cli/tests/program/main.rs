@@ -30,9 +30,9 @@
 mod alone;
 mod attachments;
 mod attackers;
+mod capture;
 mod chance;
 mod claims;
-mod capture;
 mod client_commands;
 mod credentials;
 mod exchange;
