@@ -15,6 +15,7 @@ macro_rules! say {
 }
 
 mod command;
+mod doctor;
 mod fault;
 mod settings;
 mod sys;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         Err(usage) => usage.exit(),
     };
     match command::run(&matches) {
-        Ok(code) => code,
+        Ok(outcome) => outcome.into(),
         Err(fault) => {
             say!("imds: {fault}");
             ExitCode::from(fault.exit_code())

@@ -47,13 +47,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         .map_err(|refusal| Fault::usage(format!("--token-ttl `{ttl}`: {refusal}")))?;
     let path = text("path").unwrap_or_default();
 
-    let agent = Agent::config_builder()
-        .proxy(None) // A proxy would see the token, and ask in its own name.
-        .timeout_global(Some(DEADLINE))
-        .max_redirects(0)
-        .http_status_as_error(false)
-        .build()
-        .new_agent();
+    let agent = agent(DEADLINE);
     let unreachable = |fault: ureq::Error| {
         Fault::told(format!(
             "{endpoint} does not answer: {fault}. Is a server running there (`imds serve`)? Name \
@@ -90,6 +84,17 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         ))),
         status => Err(Fault::told(format!("`{path}` was answered {status}"))),
     }
+}
+
+/// Returns what asks a metadata service as it wants to be asked. `deadline` is for one request.
+pub(crate) fn agent(deadline: Duration) -> Agent {
+    Agent::config_builder()
+        .proxy(None) // A proxy would see the token, and ask in its own name.
+        .timeout_global(Some(deadline))
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .build()
+        .new_agent()
 }
 
 fn no_token(status: StatusCode) -> Fault {

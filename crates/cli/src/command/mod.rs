@@ -1,13 +1,14 @@
 //! The commands: each a thin call into a library function.
 
+mod doctor;
 mod env;
 mod exec;
-mod get;
+pub(crate) mod get;
 mod identity;
 mod instance;
 mod print;
 mod serve;
-mod undelivered;
+pub(crate) mod undelivered;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,7 +25,8 @@ pub(crate) fn data_dir_argument() -> Arg {
         .help("State directory of the server; by default the one that `imds serve` uses")
 }
 
-fn json_argument() -> Arg {
+/// What every command takes that can speak to programs.
+pub(crate) fn json_argument() -> Arg {
     Arg::new("json").long("json").action(clap::ArgAction::SetTrue).help("Print JSON, for programs")
 }
 
@@ -37,7 +39,8 @@ pub(crate) fn definition() -> Command {
             "First steps:\n  imds serve                   start a server; it says where\n  \
              eval \"$(imds env)\"           point AWS CLIs, SDKs and `imds get` at it\n  \
              imds get latest/meta-data/   ask it, with a session token\n\n\
-             Exit status: 0 done, 1 failed, 2 not written right.",
+             Exit status: 0 done, 1 failed, 2 not written right, 3 something was found, 4 \
+             something could not be assessed.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -47,26 +50,49 @@ pub(crate) fn definition() -> Command {
             get::definition(),
             instance::definition(),
             exec::definition(),
+            doctor::definition(),
             identity::definition(),
             print::completions(),
             print::man(),
         ])
 }
 
+/// What a command that did its work came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// There is nothing more to say.
+    Done,
+    /// Something was found that should not be so.
+    Found,
+    /// Nothing was found, but not everything could be looked at.
+    NotAssessed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Found => 3,
+            Outcome::NotAssessed => 4,
+        })
+    }
+}
+
 /// Runs the command that was given.
-pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, Fault> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<Outcome, Fault> {
+    let done = |()| Outcome::Done;
     match matches.subcommand() {
-        Some(("serve", matches)) => serve::run(matches),
-        Some(("env", matches)) => env::run(matches),
-        Some(("get", matches)) => get::run(matches),
-        Some(("instance", matches)) => instance::run(matches),
-        Some(("exec", matches)) => exec::run(matches),
-        Some(("identity", matches)) => identity::run(matches),
-        Some(("completions", matches)) => print::run_completions(matches),
-        Some(("man", matches)) => print::run_man(matches),
+        Some(("serve", matches)) => serve::run(matches).map(done),
+        Some(("env", matches)) => env::run(matches).map(done),
+        Some(("get", matches)) => get::run(matches).map(done),
+        Some(("instance", matches)) => instance::run(matches).map(done),
+        Some(("exec", matches)) => exec::run(matches).map(done),
+        Some(("doctor", matches)) => doctor::run(matches),
+        Some(("identity", matches)) => identity::run(matches).map(done),
+        Some(("completions", matches)) => print::run_completions(matches).map(done),
+        Some(("man", matches)) => print::run_man(matches).map(done),
         _ => Err(Fault::usage("no such command: `imds --help` lists them")),
     }
-    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Returns the state directory: the one named, or where servers keep it.
@@ -81,13 +107,18 @@ pub(crate) fn state_directory(named: Option<PathBuf>) -> Result<PathBuf, Fault> 
     })
 }
 
+/// Returns the state directory that an argument or a variable names.
+pub(crate) fn named_directory(matches: &ArgMatches) -> Option<PathBuf> {
+    let named = matches.get_one::<String>("data_dir").map(PathBuf::from);
+    named.or_else(|| std::env::var_os("IMDS_DATA_DIR").map(PathBuf::from))
+}
+
 /// Asks the server that the arguments lead to.
 pub(crate) fn ask(
     matches: &ArgMatches,
     request: &control::native::Request,
 ) -> Result<serde_json::Value, Fault> {
-    let named = matches.get_one::<String>("data_dir").map(PathBuf::from);
-    let named = named.or_else(|| std::env::var_os("IMDS_DATA_DIR").map(PathBuf::from));
+    let named = named_directory(matches);
     server::ask(&state_directory(named)?, request).map_err(|fault| Fault::failed(&fault))
 }
 

@@ -18,6 +18,7 @@
 //! - [`packets`]: how far each packet of an answer travels;
 //! - [`undelivered`]: tokens that do not arrive;
 //! - [`hop_limit`]: how far tokens travel in a network that nobody but the test has made.
+//! - [`doctor`]: what is found in networks that are wired wrong.
 //!
 //! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`waiting`] waits for
 //! conditions. [`namespace`] makes network namespaces, [`site`] puts a server and instances into
@@ -35,6 +36,7 @@ mod chance;
 mod claims;
 mod client_commands;
 mod credentials;
+mod doctor;
 mod exchange;
 mod first_start;
 mod hop_limit;

@@ -62,6 +62,9 @@ pub struct Link {
     pub mac: Option<MacAddress>,
     /// Whether it is switched on.
     pub is_up: bool,
+    /// Whether packets can travel through it, as far as the kernel has found out: a moment after
+    /// both ends of a pair are up.
+    pub is_running: bool,
     /// The bridge, bond or the like that it is a port of. Packets that come in on a port of a
     /// bridge arrive at the bridge, not at the port.
     pub master: Option<LinkIndex>,
@@ -104,6 +107,7 @@ pub(crate) fn read(message: &Message<'_>) -> Result<Option<Word>, ()> {
         name: String::new(),
         mac: None,
         is_up: header.flags.contains(LinkFlags::Up),
+        is_running: header.flags.contains(LinkFlags::Running),
         master: None,
         kind: None,
     };
