@@ -27,7 +27,9 @@ pub(crate) fn definition() -> Command {
              the server of the state directory and at each of its attachments (addresses, \
              interfaces, hop limits, tokens that did not arrive), and at this machine as one that \
              asks for metadata (routes, proxies, variables, firmware). It changes nothing; as root \
-             it sees more, and tries in networks of its own whether this kernel keeps a hop limit.",
+             it sees more, and tries in networks of its own whether this kernel keeps a hop \
+             limit.\n\nIt asks every endpoint for a token, and reads the instance's id with it and \
+             without: the latter counts as a request of IMDSv1.",
         )
         .arg(Arg::new("id").value_name("ID").help("Look at this instance alone"))
         .arg(Arg::new("endpoint").long("endpoint").value_name("URL").conflicts_with("id").help(
@@ -106,8 +108,9 @@ impl Paint {
 
 /// Writes the report that people read: a line for each check, and findings in full.
 fn report(findings: &[Finding], instance: Option<InstanceId>, paint: &Paint) -> String {
+    let findings: Vec<_> = findings.iter().map(plain).collect();
     let mut text = String::new();
-    for finding in findings {
+    for finding in &findings {
         let line = format!("{} {:<13}", finding.id, finding.check);
         let indent = " ".repeat(5 + line.len() + 1);
         let said = match finding.status {
@@ -130,14 +133,29 @@ fn report(findings: &[Finding], instance: Option<InstanceId>, paint: &Paint) -> 
         }
     }
     let count = |status| findings.iter().filter(|finding| finding.status == status).count();
-    let scope = instance.map(|id| format!(" of {id}")).unwrap_or_default();
+    let scope = instance.map(|id| format!(" ({id} alone)")).unwrap_or_default();
     let last = format!(
-        "\n{} ok, {} found{scope}, {} not assessed\n",
+        "\n{} ok, {} found, {} not assessed{scope}\n",
         count(Status::Pass),
         count(Status::Fail),
         count(Status::NotAssessed)
     );
     text + &last
+}
+
+/// Keeps what the name of an interface may hold, or an answer, from steering a terminal.
+fn plain(finding: &Finding) -> Finding {
+    let plain = |text: &str| -> String {
+        let is_harmless = |c: char| c == '\n' || !c.is_control();
+        text.chars().map(|c| if is_harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+    };
+    Finding {
+        resource: plain(&finding.resource),
+        what: plain(&finding.what),
+        why: plain(&finding.why),
+        mend: finding.mend.as_deref().map(plain),
+        ..finding.clone()
+    }
 }
 
 fn severity(severity: Severity) -> &'static str {
@@ -182,6 +200,16 @@ mod tests {
         assert!(lines.lines().all(|line| line.len() <= WIDTH), "{lines}");
         assert_eq!(lines.split_whitespace().count(), 40);
         assert_eq!(wrapped("one", "  "), "one\n");
+    }
+
+    #[test]
+    fn nothing_that_is_shown_steers_a_terminal() {
+        let mut findings = examine_made_up();
+        findings[0].what = "evil\x1b[2Jname\r".to_owned();
+        findings[0].status = Status::Fail;
+        let text = report(&findings, None, &Paint { is_on: false });
+        assert!(text.contains("evil\u{fffd}[2Jname\u{fffd}"), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
     }
 
     #[test]

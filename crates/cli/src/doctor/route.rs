@@ -130,7 +130,7 @@ fn adding(network: &Network, address: IpAddr) -> String {
     let interface = network.first_outward().map_or("eth0", |link| link.name.as_str());
     if address.is_ipv6() {
         return format!(
-            "now: ip -6 route add {address}/128 dev {interface}\nat every boot: have router \
+            "now:\n  ip -6 route add {address}/128 dev {interface}\nat every boot, have router \
              advertisements, or cloud-init's network configuration, bring that route"
         );
     }
@@ -199,34 +199,8 @@ fn meant(endpoint: &Endpoint, answer: &Answer, own: Option<&str>) -> Finding {
     if let Some(reason) = answer.silence() {
         return fail(format!("{url} does not answer: {reason}")).mend(starting(endpoint));
     }
-    match (&answer.token, &answer.tokenless) {
-        (Heard::Nothing(reason), _) => {
-            return fail(format!(
-                "{url} answers, but its answer to a token request does not arrive ({reason})"
-            ))
-            .because(
-                "an answer to a token request may travel as far as the instance's hop limit says. \
-                 This is a container, or a machine behind another, one hop further away than that",
-            )
-            .mend(
-                "if programs here may have tokens, raise the limit where the instance is \
-                 governed:\n  imds instance options ID --http-put-response-hop-limit 2\n  aws ec2 \
-                 modify-instance-metadata-options --instance-id ID --http-put-response-hop-limit 2",
-            );
-        }
-        (Heard::Status(403, _), _) => {
-            return fail(format!(
-                "{url} answers 403: metadata is turned off for this instance, or refused to it"
-            ))
-            .mend("turn it on:\n  imds instance options ID --http-endpoint enabled");
-        }
-        (Heard::Status(200, _), _) => {}
-        (Heard::Status(status, _), _) => {
-            return fail(format!(
-                "{url} answers a token request with {status}: it is no IMDSv2 service"
-            ))
-            .mend("see who listens there, and whether a proxy stands between:\n  ss -ltnp");
-        }
+    if let Some(finding) = without_token(endpoint, answer) {
+        return finding;
     }
     let found = answer.id().unwrap_or("an instance that does not tell its id");
     if let Some(own) = own.filter(|own| *own != found) {
@@ -245,6 +219,47 @@ fn meant(endpoint: &Endpoint, answer: &Answer, own: Option<&str>) -> Finding {
         Some(_) | None => "a read without a token is refused",
     };
     REACHED.pass(url.clone(), format!("{url} answers for {found}; {tokens}"))
+}
+
+/// Returns why nobody gets a token here, or nothing for one.
+fn without_token(endpoint: &Endpoint, answer: &Answer) -> Option<Finding> {
+    let url = &endpoint.url;
+    let fail = |what: String| REACHED.fail(Severity::High, url.clone(), what);
+    let foreign = "see who listens there, and whether a proxy stands between:\n  ss -ltnp";
+    Some(match (&answer.token, &answer.instance_id) {
+        (Heard::Nothing(reason), _) => fail(format!(
+            "{url} answers, but its answer to a token request does not arrive ({reason})"
+        ))
+        .because(
+            "an answer to a token request may travel as far as the instance's hop limit says. This \
+             is a container, or a machine behind another, one hop further away than that",
+        )
+        .mend(
+            "if programs here may have tokens, raise the limit where the instance is governed:\n  \
+             imds instance options ID --http-put-response-hop-limit 2\n  aws ec2 \
+             modify-instance-metadata-options --instance-id ID --http-put-response-hop-limit 2",
+        ),
+        (Heard::Status(403, _), _) => fail(format!(
+            "{url} answers 403: metadata is turned off for this instance, or refused to it"
+        ))
+        .mend("turn it on where the instance is governed:\n  imds instance options ID --http-endpoint enabled"),
+        (Heard::Status(200, _), Some(Heard::Status(200, _))) => return None,
+        (Heard::Status(200, _), None) => fail(format!(
+            "{url} answers a token request with something else: it is no IMDSv2 service"
+        ))
+        .mend(foreign),
+        (Heard::Status(200, _), Some(Heard::Status(status, _))) => {
+            fail(format!("{url} grants a token, and answers a read with it {status}")).mend(foreign)
+        }
+        (Heard::Status(200, _), Some(Heard::Nothing(reason))) => {
+            fail(format!("{url} grants a token, and does not answer a read with it: {reason}"))
+                .mend(foreign)
+        }
+        (Heard::Status(status, _), _) => fail(format!(
+            "{url} answers a token request with {status}: it is no IMDSv2 service"
+        ))
+        .mend(foreign),
+    })
 }
 
 fn starting(endpoint: &Endpoint) -> String {
@@ -373,8 +388,14 @@ mod tests {
         let found = hears(Answer { token: off.clone(), instance_id: None, tokenless: off });
         assert!(found.mend.unwrap().contains("--http-endpoint enabled"));
         let none = Heard::Status(405, String::new());
-        let found = hears(Answer { token: none.clone(), instance_id: None, tokenless: none });
+        let found =
+            hears(Answer { token: none.clone(), instance_id: None, tokenless: none.clone() });
         assert!(found.what.contains("no IMDSv2 service"), "{found:?}");
+        let greeting = Heard::Status(200, "no token".to_owned());
+        let found = hears(Answer { token: greeting, instance_id: None, tokenless: none.clone() });
+        assert!(found.what.contains("no IMDSv2 service"), "{found:?}");
+        let found = hears(Answer { instance_id: Some(none), ..answer(200, ID, 401) });
+        assert!(found.what.contains("a read with it 405"), "{found:?}");
     }
 
     /// A host whose server serves EC2's addresses or not, where `id` answers.
