@@ -1,6 +1,6 @@
 //! What is wrong with the wiring, why it matters, and how to mend it.
 //!
-//! [`gather`] asks the server, the kernel and the endpoints, all at once and for seconds at most;
+//! [`gather()`] asks the server, the kernel and the endpoints, all at once and for seconds at most;
 //! what comes of it are [`Facts`]. [`examine`] draws findings from them and asks nothing more: each
 //! check is a function from facts to findings, with a number that it keeps.
 //!
