@@ -29,9 +29,9 @@ impl Namespace {
         Self::kept(home.around(unshare, &KEEP), is_of_user)
     }
 
-    /// Makes another one, that interfaces of this one can be moved to.
+    /// Makes another one, that interfaces of this one can be moved to, with the same `/run`.
     pub(crate) fn beside(&self, home: &Home) -> Self {
-        let keep = [&["unshare"], &KEEP[..]].concat();
+        let keep = [&["unshare"], &KEEP_BESIDE[..]].concat();
         Self::kept(self.inside(home, &keep), self.is_of_user)
     }
 
@@ -78,6 +78,9 @@ const KEEP: [&str; 5] = [
     "-c",
     "mount -t tmpfs tmpfs /run && ip link set lo up && echo up && read -r end",
 ];
+
+/// The same, with the mount namespace that it is made in.
+const KEEP_BESIDE: [&str; 4] = ["--net", "sh", "-c", "ip link set lo up && echo up && read -r end"];
 
 impl Drop for Namespace {
     fn drop(&mut self) {

@@ -24,9 +24,7 @@ pub(crate) const SERVICE: SocketAddr =
 pub(crate) const SERVICE_V6: SocketAddr =
     SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), 80);
 
-/// The container of every launched instance: its addresses, and its side of the link as its
-/// instance sees it.
-pub(crate) const CONTAINER: [&str; 2] = ["172.17.0.2", "fd00:ec2:2::2"];
+/// The link to its container, as a launched instance sees it.
 pub(crate) const TO_CONTAINER: &str = "container0";
 
 /// A server in a namespace.
@@ -53,7 +51,10 @@ impl Site {
     pub(crate) fn launch(&self, arguments: &[&str]) -> Launched<'_> {
         let launch = ["instance", "launch", "--driver", "netns", "--container"];
         let id = self.home.result(&[&launch[..], arguments].concat());
-        Launched { site: self, id: id.trim().to_owned() }
+        let mut launched =
+            Launched { site: self, id: id.trim().to_owned(), container: <[String; 2]>::default() };
+        launched.container = ["-4", "-6"].map(|family| launched.address_of_container(family));
+        launched
     }
 
     /// Runs a command of the program, which must succeed.
@@ -102,9 +103,18 @@ impl Site {
 pub(crate) struct Launched<'s> {
     site: &'s Site,
     pub(crate) id: String,
+    /// The addresses of its container.
+    pub(crate) container: [String; 2],
 }
 
 impl Launched<'_> {
+    fn address_of_container(&self, family: &str) -> String {
+        let show = ["ip", "-o", family, "address", "show", "dev", "eth0", "scope", "global"];
+        let shown = output_of(self.on(&["--container"], &show));
+        let address = shown.split_whitespace().nth(3).and_then(|net| net.split('/').next());
+        address.unwrap_or_else(|| panic!("no address: {shown}")).to_owned()
+    }
+
     /// Changes metadata options.
     pub(crate) fn set(&self, options: &[&str]) {
         self.site.command(&[&["instance", "options", &self.id], options].concat());
@@ -152,7 +162,8 @@ impl Launched<'_> {
     pub(crate) fn sockets_of_container(&self) -> usize {
         let show = ["ss", "-Htan", "state", "connected", "exclude", "time-wait"];
         let shown = output_of(self.in_service(&show));
-        let is_of_container = |line: &&str| CONTAINER.iter().any(|address| line.contains(address));
+        let is_of_container =
+            |line: &&str| self.container.iter().any(|address| line.contains(&**address));
         shown.lines().filter(is_of_container).count()
     }
 
@@ -168,7 +179,7 @@ impl Launched<'_> {
     /// Loses whatever is sent to the container from now on, without a word: packets go to an
     /// Ethernet address that nobody has.
     pub(crate) fn lose_silently(&self) {
-        for address in CONTAINER {
+        for address in &self.container {
             let nobody = ["lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", TO_CONTAINER];
             self.run(&[&["ip", "neighbour", "replace", address], &nobody[..]].concat());
         }

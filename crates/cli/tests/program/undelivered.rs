@@ -9,7 +9,7 @@ use rustix::net::sockopt;
 
 use crate::exchange::{connect, token_request, tokenless_request};
 use crate::running::Home;
-use crate::site::{CONTAINER, Launched, SERVICE, SERVICE_V6, Site, TO_CONTAINER};
+use crate::site::{Launched, SERVICE, SERVICE_V6, Site, TO_CONTAINER};
 use crate::sockets::Sockets;
 use crate::waiting::wait_until;
 
@@ -53,7 +53,9 @@ fn a_caller_behind_the_limit_is_noticed_at_once_and_told_of_once() {
     launched.limit_hops(1);
     let container = launched.container();
     let (mut held, mut last) = (Vec::new(), Instant::now());
-    for (times, (service, source)) in (1..).zip([SERVICE, SERVICE_V6].into_iter().zip(CONTAINER)) {
+    for (times, (service, source)) in
+        (1..).zip([SERVICE, SERVICE_V6].into_iter().zip(&launched.container))
+    {
         let told = format!("a caller two hops away from {}, at {source}, asks", launched.id);
         let (first, asked) = ask(&container, service);
         wait_for_losses(&site, [2 * times - 1, 0, 0]);
@@ -99,7 +101,7 @@ fn a_token_that_nobody_acknowledges_is_told_as_a_time_out() {
     wait_until("both wait", || (site.under_way() == 2).then_some(()));
     wait_for_losses(&site, [0, 0, 2]);
     assert_forgotten(&site, &launched, asked);
-    for source in CONTAINER {
+    for source in &launched.container {
         let told = format!("a token for {} was never acknowledged by {source}:", launched.id);
         wait_until("it is told", || (site.said(&told).len() == 1).then_some(()));
     }
@@ -206,7 +208,7 @@ fn refusals_that_do_not_arrive_hold_no_more_sockets_either() {
 /// Has the instance turn back what goes to its container, or let it pass again.
 fn turn_back(launched: &Launched<'_>, change: &str) {
     // Over IPv4 it is said that the host cannot be reached, over IPv6 that it must not be.
-    for (how, address) in ["unreachable", "prohibit"].into_iter().zip(CONTAINER) {
+    for (how, address) in ["unreachable", "prohibit"].into_iter().zip(&launched.container) {
         launched.run(&["ip", "route", change, how, address]);
     }
 }
