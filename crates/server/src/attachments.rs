@@ -313,19 +313,20 @@ impl Attachments {
         if self.followed == Some(snapshot.entrances_since()) {
             return self.settle(snapshot.generation());
         }
-        let wanted: BTreeSet<(Attachment, InstanceId)> =
-            snapshot.entrances().map(|(attachment, id)| (attachment.clone(), id)).collect();
-        let gone: Vec<_> = self.held.keys().filter(|key| !wanted.contains(key)).cloned().collect();
+        let mut wanted: Vec<_> = snapshot.entrances().collect();
+        let known = self.held.keys().chain(self.waiting.keys());
+        let mut known: Vec<_> = known.map(|(attachment, id)| (attachment, *id)).collect();
+        // Each is two sorted rows, one after the other.
+        wanted.sort();
+        known.sort();
+        let (gone, new) = (without(&known, &wanted), without(&wanted, &known));
         for key in gone {
             self.close(&key).await;
+            self.waiting.remove(&key);
             self.board.lock().doors.remove(&key);
         }
-        self.waiting.retain(|key, _| wanted.contains(key));
-        self.board.lock().doors.retain(|key, _| wanted.contains(key));
-        for key in wanted {
-            if !self.held.contains_key(&key) && !self.waiting.contains_key(&key) {
-                self.try_open(key);
-            }
+        for key in new {
+            self.try_open(key);
         }
         self.followed = Some(snapshot.entrances_since());
         self.settle(snapshot.generation());
@@ -448,6 +449,20 @@ impl Attachments {
             }
         }
     }
+}
+
+/// Returns what is in a sorted row and not in another one.
+fn without(
+    row: &[(&Attachment, InstanceId)],
+    other: &[(&Attachment, InstanceId)],
+) -> Vec<(Attachment, InstanceId)> {
+    let mut other = other.iter().peekable();
+    let is_absent = |key: &&(&Attachment, InstanceId)| {
+        while other.next_if(|passed| passed < key).is_some() {}
+        other.peek() != Some(key)
+    };
+    let absent = row.iter().filter(is_absent);
+    absent.map(|(attachment, id)| ((*attachment).clone(), *id)).collect()
 }
 
 fn is_interface(attachment: &Attachment, name: &str) -> bool {
