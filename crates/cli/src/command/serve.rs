@@ -196,11 +196,11 @@ fn serve(
 ) -> Result<(), Fault> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = settings.workers.map_or(cores, |workers| workers.get() as usize);
-    let addresses = settings.listen.len()
-        + settings.shared_listen.len()
-        + started.listeners.len()
-        + started.others
-        + 2;
+    let link_local = 2;
+    let at_each_worker =
+        settings.listen.len() + settings.shared_listen.len() + started.listeners.len() + link_local;
+    // What is of one instance is at one worker, with a socket for each protocol.
+    let sockets = at_each_worker * workers + started.others * 2;
     let server = ServerSettings {
         listen: settings.listen.clone(),
         shared_listen: settings.shared_listen.clone(),
@@ -215,7 +215,7 @@ fn serve(
             requests_per_second: settings.requests_per_second.map(Positive::get),
         },
         bounds: Bounds {
-            connections: bounded_connections(settings, files_max, addresses * workers)?,
+            connections: bounded_connections(settings, files_max, sockets)?,
             connections_per_source: settings.max_connections_per_source.get(),
         },
         token_key_period_seconds: settings.token_key_rotation.as_seconds(),
