@@ -163,13 +163,9 @@ fn open_at_interface(name: InterfaceName, is_shared: bool) -> Result<Opened, Str
 
 fn open_in_namespace(name: &NetnsName) -> Result<Opened, String> {
     let namespace = Namespace::open(name.path().as_ref()).map_err(|fault| {
-        let is_absent = match fault {
-            NamespaceFault::Absent(_) => true,
-            // While `ip netns` makes or deletes one, its name is that of an empty file.
-            NamespaceFault::NotANamespace(_) => !name.is_path(),
-            _ => false,
-        };
-        if is_absent {
+        // While `ip netns` makes or deletes one, its name is that of an empty file.
+        let is_half = matches!(fault, NamespaceFault::NotANamespace(_)) && !name.is_path();
+        if is_half || matches!(fault, NamespaceFault::Absent(_)) {
             return format!(
                 "there is no network namespace `{name}`: it is served once there is one (`ip netns \
                  add` makes one)"
@@ -239,6 +235,8 @@ pub(crate) struct Attachments {
     next: DoorNumber,
     /// The attachments that the doors are in step with.
     followed: Option<Generation>,
+    /// The last loss of a source address since which nobody waits to be accepted.
+    drained: Generation,
 }
 
 impl Attachments {
@@ -252,7 +250,10 @@ impl Attachments {
     ) -> Self {
         let (held, waiting) = (BTreeMap::new(), BTreeMap::new());
         let next = DoorNumber::new(1);
-        Self { store, workers, board, notices, is_shared, held, waiting, next, followed: None }
+        // Nobody has been served so far.
+        let drained = store.current().sources_released();
+        let followed = None;
+        Self { store, workers, board, notices, is_shared, held, waiting, next, followed, drained }
     }
 
     /// Gives the workers a door that no attachment stands behind.
@@ -299,7 +300,10 @@ impl Attachments {
         self.follow_store().await;
         while let Some(wake) = wakes.recv().await {
             match wake {
-                Wake::Look => self.look().await,
+                Wake::Look => {
+                    self.look().await;
+                    self.follow_store().await;
+                }
                 Wake::Links(events) => self.follow_links(&events).await,
                 Wake::Names(names) => self.follow_names(&names).await,
                 Wake::Store => self.follow_store().await,
@@ -310,6 +314,14 @@ impl Attachments {
     /// Closes what the store no longer has, and opens what it has more.
     async fn follow_store(&mut self) {
         let snapshot = self.store.snapshot();
+        if self.drained != snapshot.sources_released() {
+            // Whoever has connected while the address was another's must not be accepted as whoever
+            // gets it next. It is tried again in a while.
+            if !self.workers.drain().await {
+                return;
+            }
+            self.drained = snapshot.sources_released();
+        }
         if self.followed == Some(snapshot.entrances_since()) {
             return self.settle(snapshot.generation());
         }

@@ -7,7 +7,7 @@
 //! at once is one of those: see `delivery`.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +18,7 @@ use model::{
     HopLimit, InstanceId, Observation, Outcome, RequestVersion, Timestamp, UndeliveredReason,
 };
 use rustix::io::Errno;
-use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown, sockopt,
-};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 use store::Store;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -39,9 +37,6 @@ use crate::service::Service;
 use crate::signer::Signer;
 use crate::sys;
 
-/// LIMIT: connections taken in one go before those that wait get their turn.
-const ACCEPT_BATCH: usize = 64;
-
 /// LIMIT: time for a peer to take its answer, which fits its receive buffer many times over.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -53,9 +48,8 @@ const SIGN_DEADLINE: Duration = Duration::from_secs(5);
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 
-/// LIMIT: the pause after an accept that failed for a reason of ours, such as too many open files,
-/// and before another try to send where the runtime cannot tell when there is room.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(20);
+/// LIMIT: the pause before another try to send where the runtime cannot tell when there is room.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A number that no two doors of a server have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +79,14 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// Whether many instances come in.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self.entrance {
+            Entrance::Instance(_) | Entrance::Interface(_) => false,
+            Entrance::Shared | Entrance::SharedBy(_) => true,
+        }
+    }
+
     /// Whether the MAC of whoever comes in matters.
     pub(crate) fn asks_for_mac(&self) -> bool {
         match self.entrance {
@@ -152,58 +154,9 @@ impl From<Ending> for State {
     }
 }
 
-/// Accepts the connections that come in at a door, until it is aborted.
-pub(crate) async fn accept(worker: Arc<Worker>, listener: AsyncFd<OwnedFd>, door: Door) {
-    const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-    loop {
-        let Ok(mut ready) = listener.readable().await else {
-            return;
-        };
-        for _ in 0..ACCEPT_BATCH {
-            match acceptfrom_with(listener.get_ref(), FLAGS) {
-                Ok((stream, address)) => {
-                    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
-                    // Only sockets of other families have peers without an address.
-                    if let Some(address) = address {
-                        worker.serve(stream, door, address.ip());
-                    }
-                }
-                Err(Errno::WOULDBLOCK) => {
-                    ready.clear_ready();
-                    break;
-                }
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    worker.counters.hit(Limit::FileDescriptors);
-                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
-                    break;
-                }
-                // The peer, or the way to it, was gone before it was accepted.
-                Err(
-                    Errno::CONNABORTED
-                    | Errno::HOSTDOWN
-                    | Errno::HOSTUNREACH
-                    | Errno::INTR
-                    | Errno::NETDOWN
-                    | Errno::NETUNREACH
-                    | Errno::NONET
-                    | Errno::NOPROTOOPT
-                    | Errno::OPNOTSUPP
-                    | Errno::PERM
-                    | Errno::PROTO,
-                ) => {}
-                Err(_) => {
-                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
-                    break;
-                }
-            }
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 impl Worker {
     /// Answers on the spot if the request is there; otherwise leaves the connection to a task.
-    fn serve(self: &Arc<Self>, stream: OwnedFd, door: Door, address: IpAddr) {
+    pub(crate) fn serve(self: &Arc<Self>, stream: OwnedFd, door: Door, address: IpAddr) {
         let mac = if door.asks_for_mac() { first_packet::mac_of(&stream, address) } else { None };
         let mut peer = Peer { entrance: door.entrance, address, mac };
         let mut connection = Connection::new(self.clock.now().steady);
@@ -457,7 +410,7 @@ impl Worker {
 /// The runtime takes a socket for closed, and so for ready, for ever, once a router has said
 /// something about it.
 async fn pause_before(deadline: Instant) -> bool {
-    tokio::time::sleep_until(deadline.min(Instant::now() + EXHAUSTED_PAUSE)).await;
+    tokio::time::sleep_until(deadline.min(Instant::now() + FULL_PAUSE)).await;
     Instant::now() < deadline
 }
 

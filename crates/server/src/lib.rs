@@ -20,6 +20,7 @@
 //! **Where do I start reading?** [`Exchange`], whose `reply` is the path of a request; then
 //! [`Connection`] around it, and `driver` around that.
 
+mod accept;
 mod admin;
 mod admission;
 mod answer;

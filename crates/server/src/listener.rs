@@ -12,7 +12,7 @@ use rustix::net::{
 use crate::{link_local, sys};
 
 /// LIMIT: connections that the kernel holds for us to accept.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// LIMIT: how long the kernel tries to deliver an answer that the peer does not acknowledge.
 const USER_TIMEOUT_MILLIS: u32 = 10_000;

@@ -10,13 +10,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, AbortHandle};
 use tokio::time::{Instant, sleep};
 
+use crate::accept;
 use crate::admission::Admission;
-use crate::driver::{self, Door, DoorNumber, Worker};
+use crate::driver::{Door, DoorNumber, Worker};
 use crate::run::Notices;
 use crate::sys;
 
@@ -34,6 +36,9 @@ enum Order {
     Open(Door, OwnedFd),
     /// Let nobody in at a door any more; the sender is used once that is so.
     Close(DoorNumber, oneshot::Sender<()>),
+    /// Accept every connection that waits at a door of many instances by now; the sender is used
+    /// once that is done, or could not be.
+    Drain(oneshot::Sender<bool>),
 }
 
 /// The way to the threads. They end when it is dropped.
@@ -104,6 +109,20 @@ impl Workers {
             sleep(CLOSE_CHECK).await;
         }
     }
+
+    /// Has every connection that waits at the doors of many instances by now accepted: each is from
+    /// then on of the instance that had its address, or of none. Returns false if a worker has no
+    /// room for them.
+    pub(crate) async fn drain(&self) -> bool {
+        let mut are_drained = true;
+        for orders in &self.orders {
+            let (sender, drained) = oneshot::channel();
+            if orders.send(Order::Drain(sender)).is_ok() {
+                are_drained &= drained.await.unwrap_or(true);
+            }
+        }
+        are_drained
+    }
 }
 
 impl std::fmt::Debug for Order {
@@ -111,32 +130,54 @@ impl std::fmt::Debug for Order {
         match self {
             Self::Open(door, _) => write!(f, "Open({door:?})"),
             Self::Close(door, _) => write!(f, "Close({door:?})"),
+            Self::Drain(_) => write!(f, "Drain"),
         }
     }
 }
 
+/// A listening socket of a door that is open.
+struct Listening {
+    door: Door,
+    socket: Arc<AsyncFd<OwnedFd>>,
+    accepting: task::JoinHandle<()>,
+}
+
 /// Does what is ordered, until there can be no more orders; then lets those who wait be served.
 async fn work(worker: Arc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>, notices: Notices) {
-    let mut open: HashMap<DoorNumber, Vec<task::JoinHandle<()>>> = HashMap::new();
+    let mut open: HashMap<DoorNumber, Vec<Listening>> = HashMap::new();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Open(door, socket) => match sys::watch(socket, Interest::READABLE) {
                 Ok(socket) => {
-                    let accepting = accept(Arc::clone(&worker), socket, door, notices.clone());
-                    open.entry(door.number).or_default().push(tokio::spawn(accepting));
+                    let socket = Arc::new(socket);
+                    let (worker, notices) = (Arc::clone(&worker), notices.clone());
+                    let accepting =
+                        tokio::spawn(accept(worker, Arc::clone(&socket), door, notices));
+                    let listening = Listening { door, socket, accepting };
+                    open.entry(door.number).or_default().push(listening);
                 }
                 Err(_) => notices.break_down("a worker could not watch a socket").await,
             },
             Order::Close(door, closed) => {
-                for accepting in open.remove(&door).into_iter().flatten() {
+                for Listening { accepting, .. } in open.remove(&door).into_iter().flatten() {
                     accepting.abort();
                     let _ = accepting.await;
                 }
                 let _ = closed.send(());
             }
+            Order::Drain(drained) => {
+                let mut are_drained = true;
+                let is_shared = |listening: &&Listening| listening.door.is_shared();
+                for Listening { door, socket, .. } in open.values().flatten().filter(is_shared) {
+                    are_drained &= accept::accept_waiting(&worker, socket.get_ref(), *door).await;
+                }
+                let _ = drained.send(are_drained);
+            }
         }
     }
-    open.values().flatten().for_each(task::JoinHandle::abort);
+    for Listening { accepting, .. } in open.into_values().flatten() {
+        accepting.abort();
+    }
     let deadline = Instant::now() + STOP_DEADLINE;
     while worker.counters.waiting_count() > 0 && Instant::now() < deadline {
         sleep(STOP_CHECK).await;
@@ -144,12 +185,7 @@ async fn work(worker: Arc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>, n
 }
 
 /// Accepting never ends by itself.
-async fn accept(
-    worker: Arc<Worker>,
-    socket: tokio::io::unix::AsyncFd<OwnedFd>,
-    door: Door,
-    notices: Notices,
-) {
-    driver::accept(worker, socket, door).await;
+async fn accept(worker: Arc<Worker>, socket: Arc<AsyncFd<OwnedFd>>, door: Door, notices: Notices) {
+    accept::accept(worker, socket, door).await;
     notices.break_down("a worker stopped accepting connections").await;
 }

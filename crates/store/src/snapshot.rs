@@ -45,6 +45,8 @@ pub struct Snapshot {
     any_ports: RedBlackTreeSetSync<(Attachment, InstanceId)>,
     /// The generation that changed either of them last.
     entrances_since: Generation,
+    /// The generation that took a source address from an instance last.
+    sources_released: Generation,
     roles: RedBlackTreeMapSync<RoleName, (Arc<Role>, Origin)>,
     token_keys: Option<(Arc<TokenKeys>, Arc<TokenKeyRing>)>,
     issuer_key: Option<IssuerKey>,
@@ -61,6 +63,7 @@ impl Snapshot {
             entrances: RedBlackTreeMapSync::new_sync(),
             any_ports: RedBlackTreeSetSync::new_sync(),
             entrances_since: generation,
+            sources_released: generation,
             roles: RedBlackTreeMapSync::new_sync(),
             token_keys: None,
             issuer_key: None,
@@ -127,6 +130,7 @@ impl Snapshot {
         for attachment in instance.attachments.iter().map(Attachment::claim) {
             if let Attachment::Source { address, .. } = attachment {
                 self.sources.remove_mut(&address);
+                self.sources_released = self.generation;
                 continue;
             }
             self.entrances_since = self.generation;
@@ -181,6 +185,11 @@ impl Snapshot {
     /// Returns how many source addresses are attached.
     pub fn source_count(&self) -> usize {
         self.sources.size()
+    }
+
+    /// Returns the generation that took a source address from an instance last.
+    pub fn sources_released(&self) -> Generation {
+        self.sources_released
     }
 
     /// Returns the generation since which [`entrances`](Self::entrances) are as they are.
