@@ -23,7 +23,7 @@ use store::Store;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::driver::{Door, DoorNumber};
 use crate::exchange::Entrance;
@@ -49,6 +49,10 @@ const WAKES_MAX: usize = 1_024;
 pub(crate) struct Board {
     shown: Mutex<Shown>,
     changed: Condvar,
+    /// Has the thread look before the next second.
+    asked: Notify,
+    /// Goes up with every step of the thread.
+    steps: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +93,19 @@ impl Board {
             (attachment.clone(), *id, state.clone())
         };
         shown.doors.iter().map(state).collect()
+    }
+
+    /// Waits until the thread takes a step, which it does at once unless it is stuck. One that is
+    /// busy takes many.
+    pub(crate) async fn step(&self) {
+        let mut steps = self.steps.subscribe();
+        self.asked.notify_one();
+        // The sender is ours.
+        let _ = steps.changed().await;
+    }
+
+    fn count_step(&self) {
+        self.steps.send_modify(|steps| *steps = steps.wrapping_add(1));
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {
@@ -292,13 +309,15 @@ impl Attachments {
         watch_store(&self.store, sender.clone());
         watch_links(sender.clone());
         watch_names(sender.clone());
+        let board = Arc::clone(&self.board);
         tokio::spawn(async move {
             while sender.send(Wake::Look).await.is_ok() {
-                tokio::time::sleep(LOOK).await;
+                let _ = tokio::time::timeout(LOOK, board.asked.notified()).await;
             }
         });
         self.follow_store().await;
         while let Some(wake) = wakes.recv().await {
+            self.board.count_step();
             match wake {
                 Wake::Look => {
                     self.look().await;
@@ -440,9 +459,11 @@ impl Attachments {
         if let Some(held) = self.held.remove(key) {
             self.workers.close(held.number).await;
         }
+        self.board.count_step();
     }
 
     fn try_open(&mut self, key: (Attachment, InstanceId)) {
+        self.board.count_step();
         match open(&key.0, self.workers.count(), self.is_shared) {
             Ok(opened) => {
                 if self.waiting.remove(&key).is_some() {

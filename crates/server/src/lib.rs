@@ -48,6 +48,7 @@ mod signer;
 mod surroundings;
 mod sys;
 mod throttle;
+mod watchdog;
 mod workers;
 
 pub use admin::{AskFault, SOCKET_NAME, ask};
@@ -58,6 +59,6 @@ pub use counters::{Counters, Limit, exposition};
 pub use credentials::{HeldCredentials, ProgramFault};
 pub use exchange::{Desk, Entrance, Exchange, Peer};
 pub use listener::ListenFault;
-pub use run::{Bounds, Notice, Ready, RunFault, ServerSettings, run};
+pub use run::{Bounds, Notice, Ready, RunFault, ServerSettings, Stage, run};
 pub use service::{Service, ServiceSettings};
 pub use signatures::SignatureCache;

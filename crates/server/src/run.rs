@@ -38,6 +38,7 @@ use crate::manage::{self, Managed};
 use crate::service::{Service, ServiceSettings};
 use crate::signer::{Signer, SignerFault};
 use crate::surroundings::{Running, url};
+use crate::watchdog;
 use crate::workers::Workers;
 
 /// LIMIT: notices that wait to be printed; more are lost, since nobody may wait for a terminal.
@@ -81,6 +82,19 @@ pub struct ServerSettings {
     pub token_key_period_seconds: i64,
     /// The instance behind `listen`.
     pub default_instance: InstanceId,
+    /// How often, at the least, whoever watches the server wants to hear that it serves.
+    pub watchdog: Option<Duration>,
+}
+
+/// How far a server has come, for whoever manages it.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a> {
+    /// It serves.
+    Ready(&'a Ready),
+    /// It still does: every thread that guests depend on has just answered.
+    Serving,
+    /// It begins to end.
+    Stopping,
 }
 
 /// Where a server that is ready can be reached.
@@ -129,6 +143,8 @@ pub enum Notice {
     IdentityKeys(SignerFault),
     /// A key could not be rotated: the one in force stays.
     KeyNotRotated(String),
+    /// A thread that guests depend on does not answer.
+    ThreadStuck(String),
     /// Someone asked without a token for the first time, and the instance requires one.
     TokenlessRefused(InstanceId),
     /// A token did not arrive, for the first time or for another reason than before.
@@ -141,6 +157,7 @@ enum Event {
     Broken(&'static str),
     Notice(Notice),
     Ready,
+    Serving,
     Stop,
 }
 
@@ -156,6 +173,11 @@ impl Notices {
     /// Ends the server: a part of it that must not end has ended.
     pub(crate) async fn break_down(&self, what: &'static str) {
         let _ = self.0.send(Event::Broken(what)).await;
+    }
+
+    /// Says that the server serves.
+    pub(crate) async fn serving(&self) {
+        let _ = self.0.send(Event::Serving).await;
     }
 
     /// Says that the server is ready, once `first` is done or has taken its time.
@@ -197,8 +219,8 @@ pub enum RunFault {
 /// Runs a server until SIGTERM, SIGINT, SIGHUP or SIGQUIT.
 ///
 /// `commit` makes what the start planned durable; it is called once everything that can fail has
-/// been had from the system, and before anyone is served. `on_ready` is called once the server
-/// serves, `on_notice` for what the operator should know, never on the guest path.
+/// been had from the system, and before anyone is served. `on_stage` is called for how far the
+/// server has come, `on_notice` for what the operator should know, never on the guest path.
 ///
 /// # Errors
 ///
@@ -207,18 +229,18 @@ pub fn run(
     settings: &ServerSettings,
     store: Arc<Store>,
     commit: impl FnOnce() -> Result<(), String>,
-    on_ready: impl FnOnce(&Ready),
+    on_stage: impl FnMut(Stage<'_>),
     on_notice: impl FnMut(Notice),
 ) -> Result<(), RunFault> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(settings, store, commit, on_ready, on_notice))
+    runtime.block_on(serve(settings, store, commit, on_stage, on_notice))
 }
 
 async fn serve(
     settings: &ServerSettings,
     store: Arc<Store>,
     commit: impl FnOnce() -> Result<(), String>,
-    on_ready: impl FnOnce(&Ready),
+    mut on_stage: impl FnMut(Stage<'_>),
     on_notice: impl FnMut(Notice),
 ) -> Result<(), RunFault> {
     let (notices, events) = listen_for_events()?;
@@ -250,6 +272,7 @@ async fn serve(
     };
     let workers = counters.iter().map(worker).collect();
     let (workers, mut threads) = Workers::start(workers, admission, &notices)?;
+    let pulse = workers.pulse();
     let hosts = Hosts::new(&settings.data_dir);
     for (instance, reason) in hosts.recover(&store.snapshot()) {
         notices.tell(Notice::HostNotRecovered(instance, reason));
@@ -277,6 +300,9 @@ async fn serve(
     });
     tokio::spawn(admin::serve(opened.admin, Arc::clone(&store), surroundings, clock.clone()));
     let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
+    if let Some(limit) = settings.watchdog {
+        tokio::spawn(watchdog::watch(limit, pulse, Arc::clone(&board), notices.clone()));
+    }
     tokio::spawn(notices.clone().ready_after(async move {
         settled(board, generation).await;
         fetched.await;
@@ -284,7 +310,8 @@ async fn serve(
     let period_seconds = settings.token_key_period_seconds;
     tokio::spawn(background::rotate_token_keys(store, clock, period_seconds, notices));
 
-    let ended = watch_events(events, || on_ready(&ready), on_notice).await;
+    let ended = watch_events(events, &ready, &mut on_stage, on_notice).await;
+    on_stage(Stage::Stopping);
     drop(stop);
     for thread in threads {
         // A thread that panicked has broken the server down already.
@@ -302,15 +329,16 @@ async fn settled(board: Arc<Board>, generation: Generation) {
 /// Waits for the end, and passes on what happens until then.
 async fn watch_events(
     mut events: mpsc::Receiver<Event>,
-    on_ready: impl FnOnce(),
+    ready: &Ready,
+    mut on_stage: impl FnMut(Stage<'_>),
     mut on_notice: impl FnMut(Notice),
 ) -> Result<(), RunFault> {
-    let mut on_ready = Some(on_ready);
     while let Some(event) = events.recv().await {
         match event {
             Event::Broken(what) => return Err(RunFault::Broken(what)),
             Event::Notice(notice) => on_notice(notice),
-            Event::Ready => _ = on_ready.take().map(|on_ready| on_ready()),
+            Event::Ready => on_stage(Stage::Ready(ready)),
+            Event::Serving => on_stage(Stage::Serving),
             Event::Stop => break,
         }
     }

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, AbortHandle};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::accept;
 use crate::admission::Admission;
@@ -39,6 +39,8 @@ enum Order {
     /// Accept every connection that waits at a door of many instances by now; the sender is used
     /// once that is done, or could not be.
     Drain(oneshot::Sender<bool>),
+    /// Show that orders are still taken.
+    Ping(oneshot::Sender<()>),
 }
 
 /// The way to the threads. They end when it is dropped.
@@ -123,6 +125,35 @@ impl Workers {
         }
         are_drained
     }
+
+    /// Returns a way to see whether they still work, which does not keep them from ending.
+    pub(crate) fn pulse(&self) -> Pulse {
+        Pulse(self.orders.iter().map(mpsc::UnboundedSender::downgrade).collect())
+    }
+}
+
+/// Tells whether the workers still do what they are told.
+pub(crate) struct Pulse(Vec<mpsc::WeakUnboundedSender<Order>>);
+
+impl Pulse {
+    /// Asks every worker at once, and waits for all of them until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// The number of the first that has not answered.
+    pub(crate) async fn feel(&self, deadline: Instant) -> Result<(), usize> {
+        let ping = |orders: &mpsc::WeakUnboundedSender<Order>| {
+            let (sender, answered) = oneshot::channel();
+            // One that takes no orders any more drops the sender, which is no answer.
+            let _ = orders.upgrade().map(|orders| orders.send(Order::Ping(sender)));
+            answered
+        };
+        let answers: Vec<_> = self.0.iter().map(ping).collect();
+        for (number, answered) in answers.into_iter().enumerate() {
+            let Ok(Ok(())) = timeout_at(deadline, answered).await else { return Err(number) };
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Order {
@@ -131,6 +162,7 @@ impl std::fmt::Debug for Order {
             Self::Open(door, _) => write!(f, "Open({door:?})"),
             Self::Close(door, _) => write!(f, "Close({door:?})"),
             Self::Drain(_) => write!(f, "Drain"),
+            Self::Ping(_) => f.write_str("Ping"),
         }
     }
 }
@@ -173,6 +205,7 @@ async fn work(worker: Arc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>, n
                 }
                 let _ = drained.send(are_drained);
             }
+            Order::Ping(answered) => _ = answered.send(()),
         }
     }
     for Listening { accepting, .. } in open.into_values().flatten() {
