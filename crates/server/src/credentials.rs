@@ -26,6 +26,17 @@ const REFRESH_SECONDS_MIN: i64 = 15;
 /// Keys without an end are shown as ending this much later, from the hour they are read in.
 const ENDLESS_SECONDS: i64 = 6 * 3600;
 
+/// What a service manager says to the server alone. A program that finds it might speak for the
+/// server.
+const OF_SERVICE_MANAGER: [&str; 6] = [
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
 /// What was fetched for roles. Reading never waits.
 #[derive(Debug, Default)]
 pub struct HeldCredentials {
@@ -174,7 +185,11 @@ async fn output_of(
     program: &str,
     arguments: &[String],
 ) -> std::io::Result<(std::process::ExitStatus, Vec<u8>)> {
-    let mut child = tokio::process::Command::new(program)
+    let mut command = tokio::process::Command::new(program);
+    for variable in OF_SERVICE_MANAGER {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
