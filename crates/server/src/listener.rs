@@ -1,7 +1,7 @@
 //! Listening sockets: one for each worker, on one address.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -151,20 +151,13 @@ fn open(address: SocketAddr, what_for: For) -> Result<OwnedFd, Errno> {
     let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     // Connections that ended a moment ago do not keep the port.
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    // Connections inherit these: a peer that stops taking its answer does not hold memory for
-    // minutes, and what routers say about an answer is known at once.
-    sockopt::set_tcp_user_timeout(&socket, USER_TIMEOUT_MILLIS)?;
-    sys::report_errors(&socket, address.is_ipv6())?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
     if let For::Interface(index) = what_for {
         sys::bind_to_interface(&socket, index)?;
     }
-    match what_for {
-        For::Anyone | For::Netns => {}
-        For::Sources | For::Interface(_) => sys::save_first_packets(&socket)?,
-    }
+    prepare(&socket, address, what_for)?;
     match (what_for, address) {
         (For::Anyone | For::Sources, _) => {}
         (For::Interface(_) | For::Netns, SocketAddr::V4(_)) => {
@@ -175,6 +168,22 @@ fn open(address: SocketAddr, what_for: For) -> Result<OwnedFd, Errno> {
         }
     }
     Ok(socket)
+}
+
+/// Sets what connections inherit from the socket that they come in at.
+///
+/// # Errors
+///
+/// What the system says.
+pub(crate) fn prepare(socket: impl AsFd, address: SocketAddr, what_for: For) -> Result<(), Errno> {
+    // A peer that stops taking its answer does not hold memory for minutes, and what routers say
+    // about an answer is known at once.
+    sockopt::set_tcp_user_timeout(&socket, USER_TIMEOUT_MILLIS)?;
+    sys::report_errors(&socket, address.is_ipv6())?;
+    match what_for {
+        For::Anyone | For::Netns => Ok(()),
+        For::Sources | For::Interface(_) => sys::save_first_packets(&socket),
+    }
 }
 
 fn fault(address: SocketAddr, errno: Errno) -> ListenFault {

@@ -4,7 +4,8 @@
 //! imds-worker-N      one per core: a runtime and a socket for each address; nothing but guests
 //! imds-attachments   opens and closes doors as instances and namespaces come and go
 //! imds-signer        signs identity documents
-//! main               management listener, admin socket, credential programs, key rotation, signals
+//! main               management listener, admin socket, credential programs, key rotation, watchdog,
+//!                    signals
 //! ```
 
 use std::fmt;
@@ -35,6 +36,7 @@ use crate::ledger::Ledger;
 use crate::link_local::{LinkLocal, LinkLocalFault};
 use crate::listener::{For, ListenFault, Listening, listen_at};
 use crate::manage::{self, Managed};
+use crate::passed::{Passed, PassedFault};
 use crate::service::{Service, ServiceSettings};
 use crate::signer::{Signer, SignerFault};
 use crate::surroundings::{Running, url};
@@ -58,7 +60,7 @@ pub struct Bounds {
 }
 
 /// What a server runs on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ServerSettings {
     /// Addresses that serve the default instance.
     pub listen: Vec<SocketAddr>,
@@ -70,6 +72,8 @@ pub struct ServerSettings {
     pub link_local: bool,
     /// Address of the management listener.
     pub manage: SocketAddr,
+    /// The sockets among those addresses that the service manager has opened already.
+    pub passed: Passed,
     /// The state directory, for the admin socket.
     pub data_dir: PathBuf,
     /// Worker threads.
@@ -153,7 +157,7 @@ pub enum Notice {
 
 /// What the main thread waits for.
 #[derive(Debug)]
-enum Event {
+pub(crate) enum Event {
     Broken(&'static str),
     Notice(Notice),
     Ready,
@@ -163,7 +167,7 @@ enum Event {
 
 /// Where notices go. Telling never waits: one that finds no room is lost.
 #[derive(Clone, Debug)]
-pub(crate) struct Notices(mpsc::Sender<Event>);
+pub(crate) struct Notices(pub(crate) mpsc::Sender<Event>);
 
 impl Notices {
     pub(crate) fn tell(&self, notice: Notice) {
@@ -199,6 +203,9 @@ pub enum RunFault {
     /// The management listener.
     #[error("the management listener: {0}")]
     Manage(ListenFault),
+    /// A socket that was passed.
+    #[error(transparent)]
+    Passed(#[from] PassedFault),
     /// The admin socket.
     #[error(transparent)]
     Socket(#[from] SocketFault),
@@ -288,8 +295,7 @@ async fn serve(
     let (stop, stopped) = watch::channel(());
     threads.push(attachments::start(opened.doors.given_to(kept, settings), stopped)?);
 
-    let managed = Managed { store: Arc::clone(&store), counters };
-    tokio::spawn(manage::serve(opened.manage, managed));
+    tokio::spawn(manage::serve(opened.manage, Managed { store: Arc::clone(&store), counters }));
     let generation = store.current().generation();
     let surroundings = Arc::new(Running {
         ready: Arc::clone(&ready),
@@ -300,9 +306,7 @@ async fn serve(
     });
     tokio::spawn(admin::serve(opened.admin, Arc::clone(&store), surroundings, clock.clone()));
     let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
-    if let Some(limit) = settings.watchdog {
-        tokio::spawn(watchdog::watch(limit, pulse, Arc::clone(&board), notices.clone()));
-    }
+    watchdog::start(settings.watchdog, pulse, &board, &notices);
     tokio::spawn(notices.clone().ready_after(async move {
         settled(board, generation).await;
         fetched.await;
@@ -381,9 +385,12 @@ impl Opened {
         let (admin, socket) = admin::bind(&settings.data_dir)?;
         let link_local = if settings.link_local { Some(LinkLocal::add()?) } else { None };
         let doors = Doors::open(settings, link_local.as_ref())?;
-        let manage = manage::bind(settings.manage)
-            .await
-            .map_err(|fault| RunFault::Manage(ListenFault::of(settings.manage, &fault)))?;
+        let manage = match settings.passed.listen_for_operators() {
+            Some(passed) => TcpListener::from_std(passed?)?,
+            None => manage::bind(settings.manage)
+                .await
+                .map_err(|fault| RunFault::Manage(ListenFault::of(settings.manage, &fault)))?,
+        };
         Ok(Self { admin, _socket: socket, _link_local: link_local, doors, manage })
     }
 
@@ -409,13 +416,16 @@ struct Doors {
 }
 
 impl Doors {
-    fn open(
-        settings: &ServerSettings,
-        link_local: Option<&LinkLocal>,
-    ) -> Result<Self, ListenFault> {
+    fn open(settings: &ServerSettings, link_local: Option<&LinkLocal>) -> Result<Self, RunFault> {
+        let ServerSettings { passed, workers, .. } = settings;
         let link_local = link_local.into_iter().flat_map(LinkLocal::addresses);
         let default = settings.listen.iter().copied().chain(link_local);
-        let listen = |what_for| move |address| listen_at(address, what_for, settings.workers);
+        let listen = |what_for| {
+            move |address| match passed.listen_at(address, what_for, *workers) {
+                Some(passed) => passed.map_err(RunFault::from),
+                None => listen_at(address, what_for, *workers).map_err(RunFault::from),
+            }
+        };
         let shared = settings.shared_listen.iter().copied().map(listen(For::Sources));
         let listeners = settings.listeners.iter().map(|(address, _)| *address);
         Ok(Self {

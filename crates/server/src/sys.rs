@@ -2,7 +2,8 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -28,6 +29,28 @@ pub(crate) fn watch<T: Owner>(socket: T, interest: Interest) -> io::Result<Async
     // SAFETY: an `Owner` keeps its file descriptor open, and the same file, until it is dropped;
     // the `AsyncFd` owns it and ends its registration first.
     unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
+}
+
+/// Takes the files that whoever started the program left open for it, with their names. There are
+/// none a second time.
+///
+/// # Errors
+///
+/// What is wrong with the variables that tell of them.
+pub(crate) fn passed_files() -> io::Result<Vec<(OwnedFd, String)>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    // Names for another process would be too many for none.
+    if sd_notify::listen_fds()?.len() == 0 || TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    let files = sd_notify::listen_fds_with_names()?;
+    let own = |(number, name)| {
+        // SAFETY: it is open, which `sd_notify` has seen; the variables say that it is there for
+        // this very process, which has opened nothing yet; and it is taken once.
+        #[expect(unsafe_code, reason = "files that are passed are told by their number")]
+        (unsafe { OwnedFd::from_raw_fd(number) }, name)
+    };
+    Ok(files.map(own).collect())
 }
 
 /// Has the kernel keep the first packet of each connection that comes in at a listening socket,

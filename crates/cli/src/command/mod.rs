@@ -8,6 +8,7 @@ mod identity;
 mod instance;
 mod print;
 mod serve;
+mod service;
 pub(crate) mod undelivered;
 
 use std::path::PathBuf;

@@ -15,10 +15,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use control::start::{Configured, Described, Fresh, Started, start};
 use model::{OptionsChange, Role, Secret};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use server::{Bounds, Clock, Notice, Ready, ServerSettings, ServiceSettings};
+use server::{Bounds, Clock, Notice, Passed, ServerSettings, ServiceSettings};
 use store::{Administrator, Backend, Change, Memory, Redb, Snapshot, Store};
 
-use crate::command::{state_directory, undelivered};
+use crate::command::{service, state_directory, undelivered};
 use crate::fault::Fault;
 use crate::settings::file::ConfigFile;
 use crate::settings::kind::{Positive, StoreKind};
@@ -75,6 +75,8 @@ pub(crate) fn definition() -> Command {
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
+    // Before any file is opened.
+    let passed = Passed::take().map_err(|fault| usage(&fault))?;
     let files_max = harden();
     let variables = variables()?;
     let variable = |name: &str| variables.get(name).cloned();
@@ -84,7 +86,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         None => ConfigFile::default(),
     };
     let written = Written::gather(&file, variable, matches);
-    let settings = Settings::read(&written).map_err(|fault| usage(&fault))?;
+    let mut settings = Settings::read(&written).map_err(|fault| usage(&fault))?;
+    service::take_up(&passed, &mut settings, &written)?;
     if !settings.manage.ip().is_loopback() && !settings.insecure_manage.is_on() {
         return Err(Fault::usage(format!(
             "`manage` is {}: others can reach that address, and the management plane is neither \
@@ -107,7 +110,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
     // Of a large fleet even the line numbers are worth freeing.
     drop((file, written));
     refuse_to_serve_nobody(&settings, &started)?;
-    serve(&settings, store, (changes, started), &data_dir, files_max)
+    serve(&settings, passed, store, (changes, started), &data_dir, files_max)
 }
 
 /// Reads the variables that are ours.
@@ -189,6 +192,7 @@ fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<
 
 fn serve(
     settings: &Settings,
+    passed: Passed,
     store: Arc<Store>,
     (changes, started): (Vec<Change>, Started),
     data_dir: &Path,
@@ -207,6 +211,7 @@ fn serve(
         listeners: started.listeners,
         link_local: settings.link_local.is_on(),
         manage: settings.manage,
+        passed,
         data_dir: data_dir.to_owned(),
         workers,
         service: ServiceSettings {
@@ -220,6 +225,7 @@ fn serve(
         },
         token_key_period_seconds: settings.token_key_rotation.as_seconds(),
         default_instance: started.default_instance,
+        watchdog: service::watchdog(),
     };
     // What the start changes is stored once nothing can keep the server from serving: a start that
     // fails leaves the state as it was.
@@ -233,7 +239,8 @@ fn serve(
             None => Ok(()),
         }
     };
-    server::run(&server, store, commit, announce, tell).map_err(|fault| Fault::failed(&fault))
+    server::run(&server, store, commit, service::announce, tell)
+        .map_err(|fault| Fault::failed(&fault))
 }
 
 /// Leaves room among the files that the process may open for those that are not guests'.
@@ -254,13 +261,6 @@ fn bounded_connections(settings: &Settings, files_max: u64, sockets: usize) -> R
         );
     }
     Ok(asked.min(room))
-}
-
-/// One line for people and scripts, and one for the service manager.
-fn announce(ready: &Ready) {
-    say!("imds: ready; {ready}");
-    // Without a service manager there is nobody to tell.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
 fn tell(notice: Notice) {
@@ -284,6 +284,12 @@ fn tell(notice: Notice) {
         Notice::KeyNotRotated(reason) => {
             say!("imds: the token key was not rotated, the one in force stays: {reason}");
         }
+        Notice::ThreadStuck(thread) => {
+            say!(
+                "imds: the thread {thread} does not answer: guests may not be served. The service \
+                 manager starts the server anew if that lasts"
+            );
+        }
         Notice::TokenlessRefused(instance) => say!(
             "imds: {instance} asked without a session token and was answered 401, because it \
              requires one (IMDSv2). Get a token with PUT /latest/api/token, or allow IMDSv1 with: \
@@ -292,11 +298,13 @@ fn tell(notice: Notice) {
     }
 }
 
-/// Keeps secrets out of core files, and makes room for many connections. Returns how many files the
-/// process may open.
+/// Keeps secrets out of core files and privileges from credential programs, and makes room for many
+/// connections. Returns how many files the process may open.
 fn harden() -> u64 {
-    // Where either is not allowed, the server is no worse than other programs.
+    // Where any of it is not allowed, the server is no worse than other programs.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    // What the server has stays in force; programs that it runs do not get it.
+    let _ = rustix::thread::clear_ambient_capability_set();
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let _ = rustix::process::setrlimit(Resource::Nofile, raised);

@@ -70,6 +70,11 @@ impl Written {
         T::read(&given.values).map_err(|reason| SettingRefusal { name, layer, reason })
     }
 
+    /// Returns whether anyone has set a setting.
+    pub(crate) fn is_set(&self, name: &'static str) -> bool {
+        self.0.get(name).is_some_and(|given| given.layer != Layer::Default)
+    }
+
     /// Returns each setting with what was given for it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Given)> {
         REGISTER.iter().filter_map(|setting| Some((setting.name, self.0.get(setting.name)?)))

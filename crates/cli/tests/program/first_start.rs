@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::exchange::{connect, read, read_to_close, read_tokenless, token, value};
 use crate::running::{DEFAULT_INSTANCE, Ended, Home, Killed, Running};
-use crate::waiting::{PATIENCE, wait_until};
+use crate::waiting::wait_until;
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
@@ -202,22 +201,6 @@ fn instances_with_addresses_of_their_own_are_named_after_the_default_one() {
     let expected = [DEFAULT_INSTANCE, "i-0000000000000000a", "i-0000000000000000b"];
     assert_eq!(found.collect::<Vec<_>>(), expected);
     assert_eq!(server.sample("imds_instances"), 3);
-}
-
-#[test]
-fn the_service_manager_is_told() {
-    let home = Home::new();
-    let path = home.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut command = home.serve(&[]);
-    command.env("NOTIFY_SOCKET", &path);
-    let server = Running::of(command);
-    let mut message = [0; 4096];
-    let length = socket.recv(&mut message).unwrap();
-    let message = std::str::from_utf8(&message[..length]).unwrap();
-    assert!(message.lines().any(|line| line == "READY=1"), "{message}");
-    server.stop();
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! - [`credentials`]: where role credentials come from;
 //! - [`client_commands`]: the commands that need no server of their own, or ask one;
 //! - [`operators`]: the management listener;
+//! - [`service`]: the server under a service manager, and what it may do there;
 //! - [`link_local`]: the addresses of EC2;
 //! - [`hop_limit`]: how far tokens travel;
 //! - [`attachments`]: how an instance is attached, and what becomes of it as things come and go.
@@ -52,6 +53,7 @@ mod operators;
 mod options;
 mod packets;
 mod running;
+mod service;
 mod settings;
 mod site;
 mod sockets;

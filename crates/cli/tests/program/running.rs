@@ -209,8 +209,12 @@ struct Started {
 }
 
 impl Started {
-    fn of(mut command: Command) -> Self {
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
+    fn of(command: Command) -> Self {
+        Self::with_stdout(command, Stdio::null())
+    }
+
+    fn with_stdout(mut command: Command, stdout: Stdio) -> Self {
+        command.stdout(stdout).stderr(Stdio::piped());
         let what = command.get_program().to_owned();
         let child = command.spawn();
         let child = child.unwrap_or_else(|fault| panic!("{what:?} cannot be run: {fault}"));
@@ -298,9 +302,17 @@ impl Running {
         Self::within(PATIENCE, command)
     }
 
+    /// Runs `command` with something else than nothing as its standard output.
+    pub(crate) fn with_stdout(command: Command, stdout: Stdio) -> Self {
+        Self::once_ready(PATIENCE, Started::with_stdout(command, stdout))
+    }
+
     /// Runs `command` and waits until the server is ready, which must not take longer than `limit`.
     pub(crate) fn within(limit: Duration, command: Command) -> Self {
-        let mut started = Started::of(command);
+        Self::once_ready(limit, Started::of(command))
+    }
+
+    fn once_ready(limit: Duration, mut started: Started) -> Self {
         match started.wait(limit) {
             Outcome::Ready(line) => {
                 let (metadata, management) = addresses(&line);
