@@ -6,11 +6,11 @@ VM := target/vm
 DENY_VERSION := 0.20.2
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # What the tests need besides the Rust toolchain; the clients bring a list of their own.
-PACKAGES := ca-certificates dnsmasq-base gcc libc6-dev mount openssl qemu-system-x86 xz-utils $(shell grep -hv '^\#' conformance/clients/packages.txt)
+PACKAGES := ca-certificates dnsmasq-base gcc libc6-dev mount openssl qemu-system-x86 systemd xz-utils $(shell grep -hv '^\#' conformance/clients/packages.txt)
 # What makes the image of a whole Debian.
 IMAGE_PACKAGES := e2fsprogs fakeroot mmdebstrap uidmap
 
-.PHONY: help run test test-all check deny tools tests parts debian whole-vm clients bench fuzz docs clean
+.PHONY: help run test test-all check deny tools tests parts debian whole-vm clients service bench fuzz docs clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,7 +28,7 @@ test: tools check tests clients ## Install what the tests need, check, and test
 test-all: export IMDS_TEST_KILLS = 100
 test-all: export IMDS_TEST_ATTACK_SECONDS = 30
 test-all: PACKAGES += $(IMAGE_PACKAGES)
-test-all: test whole-vm ## The same, with the long versions of the long tests, and a whole Debian
+test-all: test service whole-vm ## The same, with the long tests in full, what needs root, and a whole Debian
 
 check: deny ## Format, lints, documentation, licences
 	cargo fmt --all --check
@@ -53,6 +53,10 @@ debian: tools parts ## Make the root file system of a whole Debian
 clients: ## Unmodified clients of others against the server
 	cargo build --release --package openimds
 	conformance/clients/run --imds target/release/imds --cache $(CACHE)
+
+service: ## The systemd units, under a systemd of their own (needs root)
+	cargo build --release --package openimds
+	$(SUDO) conformance/systemd/run --imds target/release/imds
 
 bench: ## CPU time, latency, memory and start, beside a floor server and nginx
 	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { \
