@@ -1,6 +1,12 @@
 //! One written form for each word: what `Display` prints and `FromStr` parses is also how the word
 //! stands in the config file, in the store and in JSON.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use serde::de::Visitor;
+
 /// Gives a type with `Display` and `FromStr` the matching `serde` implementations.
 macro_rules! written_as_text {
     ($type:ty) => {
@@ -12,11 +18,31 @@ macro_rules! written_as_text {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str($crate::serial::Word::new())
             }
         }
     };
+}
+
+/// Reads a word from a text where the text is: a fleet is millions of words.
+pub(crate) struct Word<T>(PhantomData<T>);
+
+impl<T> Word<T> {
+    pub(crate) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Word<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 /// Declares an enum whose variants have fixed spellings, with `as_str`, `Display`, `FromStr` and
