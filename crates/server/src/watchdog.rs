@@ -69,6 +69,7 @@ mod tests {
     use crate::admission::Admission;
     use crate::attachments::{self, Attachments};
     use crate::clock::Clock;
+    use crate::delivery::Reporter;
     use crate::driver::{DoorNumber, Worker};
     use crate::run::Event;
     use crate::signer::Signer;
@@ -94,19 +95,22 @@ mod tests {
             let (sender, events) = mpsc::channel(64);
             let notices = Notices(sender);
             let store = Arc::new(Store::open(Box::new(Memory::default())).unwrap());
+            let admission = Arc::new(Admission::new(1, 1));
+            let (clock, counters) = (Clock::start(), Arc::default());
             let worker = || Worker {
                 service: Arc::default(),
                 store: Arc::clone(&store),
-                clock: Clock::start(),
-                counters: Arc::default(),
-                admission: Arc::new(Admission::new(1, 1)),
+                clock: clock.clone(),
+                counters: Arc::clone(&counters),
+                admission: Arc::clone(&admission),
                 signer: Signer::without_keys(),
                 notices: notices.clone(),
-                ledger: Arc::default(),
+                reporter: Reporter::new(&clock, &counters, &Arc::default(), &notices),
                 explained: Arc::default(),
             };
+            let workers = vec![worker(), worker()];
             let (workers, mut running) =
-                Workers::start(vec![worker(), worker()], &notices).unwrap();
+                Workers::start(workers, Arc::clone(&admission), &notices).unwrap();
             let board = Arc::<Board>::default();
             let own = (Arc::clone(&store), workers.clone(), Arc::clone(&board));
             let kept = Attachments::new(own.0, own.1, own.2, notices.clone(), false);
