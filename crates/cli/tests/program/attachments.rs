@@ -502,12 +502,12 @@ fn a_connection_of_one_instance_never_becomes_one_of_another() {
         ip("route replace local 127.0.0.9 dev lo table local src 127.0.0.1");
         let request = tokenless_request("/latest/meta-data/instance-id");
         let (begun, rest) = request.split_at(20);
-        let begin = || {
+        let open = || {
             let mut stream = connect(shared).unwrap();
             stream.write_all(begun.as_bytes()).unwrap();
             stream
         };
-        let mut streams = [begin(), begin()];
+        let mut streams = [open(), open()];
         wait_until("they wait", || (server.connections() == 2).then_some(()));
         let end = |stream: &mut TcpStream| {
             stream.write_all(rest.as_bytes()).unwrap();
@@ -518,7 +518,7 @@ fn a_connection_of_one_instance_never_becomes_one_of_another() {
         detach(&home, A, source);
         attach(&home, B, source);
         assert_eq!(end(&mut streams[1]), "");
-        assert!(end(&mut begin()).ends_with(B));
+        assert!(end(&mut open()).ends_with(B));
         server.stop();
     });
 }

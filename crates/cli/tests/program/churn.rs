@@ -418,9 +418,9 @@ fn whoever_moves_no_caller_is_told_of_another_instance() {
         let mut after = Footprint::of(&server);
         wait_within(PATIENCE, || {
             after = Footprint::of(&server);
-            (after == before).then_some(())
+            after.is_within(&before).then_some(())
         });
-        assert_eq!(after, before, "nothing is left of it");
+        assert!(after.is_within(&before), "something is left of it: {after:?}, {before:?}");
         server.stop();
     });
 }
@@ -434,6 +434,13 @@ struct Footprint {
 }
 
 impl Footprint {
+    /// A thread that a start needed may have ended since.
+    fn is_within(&self, before: &Self) -> bool {
+        self.sockets <= before.sockets
+            && self.threads <= before.threads
+            && self.namespaces == before.namespaces
+    }
+
     /// Once it is at rest.
     fn of(server: &Running) -> Self {
         let names = std::fs::read_dir("/run/netns").unwrap();

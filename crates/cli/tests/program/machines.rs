@@ -204,11 +204,10 @@ impl Facts {
 
 /// The address on the link that is made from a MAC.
 fn link_local(mac: &str) -> String {
-    let byte = |pair: &str| u8::from_str_radix(pair, 16).unwrap();
-    let bytes: Vec<_> = mac.split(':').map(byte).collect();
-    let [a, b, c, d, e, f] = bytes[..] else { panic!("{mac}") };
-    let first = a ^ 2;
-    format!("fe80::{first:02x}{b:02x}:{c:02x}ff:fe{d:02x}:{e:02x}{f:02x}")
+    let pairs: Vec<_> = mac.split(':').collect();
+    let [first, second, third, rest @ ..] = &pairs[..] else { panic!("{mac}") };
+    let first = u8::from_str_radix(first, 16).unwrap() ^ 2;
+    format!("fe80::{first:02x}{second}:{third}ff:fe{}:{}{}", rest[0], rest[1], rest[2])
 }
 
 /// Lays a cable from interface `port`, here, to `eth0` in a machine that has these facts.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,33 @@ fn ticks(pid: u32) -> u64 {
 fn idle_share(server: &Running, time: Duration) -> f64 {
     let before = ticks(server.id());
     wait_within::<()>(time, || None);
-    (ticks(server.id()) - before) as f64 / 100.0 / time.as_secs_f64()
+    let used = u32::try_from(ticks(server.id()) - before).unwrap();
+    f64::from(used) / 100.0 / time.as_secs_f64()
+}
+
+fn make_namespaces(numbers: Range<usize>) {
+    let names: Vec<_> = numbers.map(|n| format!("netns add n{n}")).collect();
+    ip_batch(&names.join("\n"));
+}
+
+/// Instances that are attached each to a thing of this kind and its own number.
+fn tables(kind: &str, numbers: Range<usize>) -> String {
+    let table = |n: usize| {
+        let id = id(n);
+        format!("[[instance]]\nid = \"{id}\"\nattachments = [{{ {kind} = \"n{n}\" }}]\n")
+    };
+    numbers.map(table).collect::<Vec<_>>().concat()
+}
+
+/// Has one listener attached or detached, and returns how long that took.
+fn ask(home: &Home, action: &str) -> Duration {
+    let before = Instant::now();
+    let attachment = json!({ "listener": "127.0.0.1:8080" });
+    let question = json!({
+        "action": action, "instance_id": DEFAULT_INSTANCE, "attachment": attachment,
+    });
+    home.ask(&question).unwrap();
+    before.elapsed()
 }
 
 #[test]
@@ -47,17 +74,8 @@ fn thousands_are_attached_at_a_time() {
     alone(|| {
         let home = Home::new();
         let (names, waiting) = (0..count, count..count + count / 2);
-        let made: String = names.clone().map(|n| format!("netns add n{n}\n")).collect();
-        ip_batch(&made);
-        let table = |kind: &'static str| {
-            move |n: usize| {
-                format!(
-                    "[[instance]]\nid = \"{}\"\nattachments = [{{ {kind} = \"n{n}\" }}]\n",
-                    id(n)
-                )
-            }
-        };
-        let config: String = names.clone().map(table("netns")).collect();
+        make_namespaces(names.clone());
+        let config = tables("netns", names.clone());
         let before = Instant::now();
         let server = home.start_with(&config);
         let ready = before.elapsed();
@@ -67,16 +85,8 @@ fn thousands_are_attached_at_a_time() {
         let idle = idle_share(&server, Duration::from_secs(3));
         let held = socket_count(server.id());
 
-        let attach = |action: &str| {
-            let before = Instant::now();
-            let attachment = json!({ "listener": "127.0.0.1:8080" });
-            let question = json!({
-                "action": action, "instance_id": DEFAULT_INSTANCE, "attachment": attachment,
-            });
-            home.ask(&question).unwrap();
-            before.elapsed()
-        };
-        let mut took: Vec<_> = (0..100).map(|_| (attach("attach"), attach("detach"))).collect();
+        let mut took: Vec<_> =
+            (0..100).map(|_| (ask(&home, "attach"), ask(&home, "detach"))).collect();
         took.sort_unstable();
         let (one_more, one_less) = took[took.len() / 2];
 
@@ -90,17 +100,15 @@ fn thousands_are_attached_at_a_time() {
         server.stop();
 
         // As many more that wait, for namespaces and for interfaces.
-        let config = config
-            + &waiting.clone().map(table("netns")).collect::<String>()
-            + &waiting.map(|n| n + count).map(table("interface")).collect::<String>();
+        let interfaces = waiting.start + count..waiting.end + count;
+        let more = [tables("netns", waiting.clone()), tables("interface", interfaces)];
+        let config = config + &more.concat();
         let before = Instant::now();
         let server = home.start_with(&config);
         let ready_to_wait = before.elapsed();
         let waiting_share = idle_share(&server, Duration::from_secs(3));
         let before = Instant::now();
-        let made: String =
-            (count..count + count / 2).map(|n| format!("netns add n{n}\n")).collect();
-        ip_batch(&made);
+        make_namespaces(waiting);
         let last = count + count / 2 - 1;
         wait_until("the last is served", || {
             (hears_at(last) == Heard::instance(&id(last))).then_some(())
