@@ -2,14 +2,16 @@
 //!
 //! A request that has come whole when it is accepted is answered at once and never gets here. A
 //! connection that has to wait is always let in; where that goes over a limit, another is closed in
-//! its place: the one that has waited longest, of the same source, or, if all sources together have
-//! too many, of the source that has the most. So a flood of idle connections pushes out its own,
-//! and an ordinary caller, who needs milliseconds, gets its turn even beside it.
+//! its place: the one that has waited longest, of the same source, or, if all together have too
+//! many, of the instance that has the most, and of its source that has the most. So a flood of idle
+//! connections pushes out its own, from however many addresses it comes, and an ordinary caller,
+//! who needs milliseconds, gets its turn even beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use model::InstanceId;
 use tokio::task::AbortHandle;
 
 use crate::counters::Limit;
@@ -24,7 +26,7 @@ pub(crate) struct Admission {
 }
 
 /// Who connections are counted for: those who come in at different doors may share an address.
-type Source = (DoorNumber, IpAddr);
+type Source = (InstanceId, DoorNumber, IpAddr);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -32,6 +34,15 @@ struct Waiting {
     total: usize,
     /// The connections of each source, longest waiting first.
     of_source: BTreeMap<Source, BTreeMap<u64, Option<AbortHandle>>>,
+    of_instance: BTreeMap<InstanceId, Share>,
+    /// The instances by how many they have.
+    by_weight: BTreeSet<(usize, InstanceId)>,
+}
+
+/// The connections of an instance.
+#[derive(Debug, Default)]
+struct Share {
+    count: usize,
     /// The sources by how many they have.
     by_weight: BTreeSet<(usize, Source)>,
 }
@@ -54,17 +65,18 @@ impl Admission {
     /// Gives a connection of `source` a place, and tells the limit that closed another for it.
     pub(crate) fn admit(
         self: &Arc<Self>,
+        instance: InstanceId,
         door: DoorNumber,
         source: IpAddr,
     ) -> (Permit, Option<Limit>) {
-        let source = (door, one_sender(source));
+        let source = (instance, door, one_sender(source));
         let mut waiting = self.lock();
         let limit =
             if waiting.of_source.get(&source).map_or(0, BTreeMap::len) >= self.per_source_max {
                 waiting.close_oldest(source);
                 Some(Limit::ConnectionsPerSource)
             } else if waiting.total >= self.total_max {
-                let heaviest = waiting.by_weight.last().map(|(_, source)| *source);
+                let heaviest = waiting.heaviest();
                 waiting.close_oldest(heaviest.unwrap_or(source));
                 Some(Limit::Connections)
             } else {
@@ -87,12 +99,12 @@ impl Admission {
         }
     }
 
-    /// Closes every connection that came in at a door. Each has ended, socket and all, once what is
+    /// Closes every connection that came in at a door of an instance. Each has ended, socket and all, once what is
     /// returned of it says so.
-    pub(crate) fn close_all(&self, door: DoorNumber) -> Vec<AbortHandle> {
+    pub(crate) fn close_all(&self, instance: InstanceId, door: DoorNumber) -> Vec<AbortHandle> {
         let mut waiting = self.lock();
-        let of_door = |source: &Source| source.0 == door;
-        let first = (door, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let of_door = |source: &Source| (source.0, source.1) == (instance, door);
+        let first = (instance, door, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let sources = waiting.of_source.range(first..).map(|(source, _)| *source);
         let sources: Vec<_> = sources.take_while(of_door).collect();
         let mut closed = Vec::new();
@@ -111,6 +123,13 @@ impl Admission {
 }
 
 impl Waiting {
+    /// The source that has the most, of the instance that has the most.
+    fn heaviest(&self) -> Option<Source> {
+        let (_, instance) = self.by_weight.last()?;
+        let (_, source) = self.of_instance.get(instance)?.by_weight.last()?;
+        Some(*source)
+    }
+
     fn close_oldest(&mut self, source: Source) -> Option<AbortHandle> {
         let mut oldest = None;
         self.change(source, |places| oldest = places.pop_first());
@@ -127,13 +146,22 @@ impl Waiting {
         let before = places.len();
         change(places);
         let after = places.len();
-        self.by_weight.remove(&(before, source));
+        let (instance, ..) = source;
+        let share = self.of_instance.entry(instance).or_default();
+        self.by_weight.remove(&(share.count, instance));
+        share.by_weight.remove(&(before, source));
+        share.count = (share.count + after).saturating_sub(before);
+        self.total = (self.total + after).saturating_sub(before);
         if after == 0 {
             self.of_source.remove(&source);
         } else {
-            self.by_weight.insert((after, source));
+            share.by_weight.insert((after, source));
         }
-        self.total = (self.total + after).saturating_sub(before);
+        if share.count == 0 {
+            self.of_instance.remove(&instance);
+        } else {
+            self.by_weight.insert((share.count, instance));
+        }
     }
 }
 
@@ -166,9 +194,12 @@ mod tests {
         IpAddr::from([127, 0, 0, last])
     }
 
+    const ONE: InstanceId = InstanceId::from_number(1);
+    const OTHER: InstanceId = InstanceId::from_number(2);
+
     fn held(admission: &Admission) -> Vec<(u8, usize)> {
         let waiting = admission.lock();
-        let counts = waiting.of_source.iter().map(|((_, source), places)| match source {
+        let counts = waiting.of_source.iter().map(|((.., source), places)| match source {
             IpAddr::V4(v4) => (v4.octets()[3], places.len()),
             IpAddr::V6(_) => panic!("only IPv4 here"),
         });
@@ -182,7 +213,7 @@ mod tests {
     fn a_source_over_its_share_pushes_out_its_own() {
         let admission = Arc::new(Admission::new(10, 2));
         let door = DoorNumber::new(1);
-        let admit = |last| admission.admit(door, source(last));
+        let admit = |last| admission.admit(ONE, door, source(last));
         let (_first, limit) = admit(2);
         assert_eq!(limit, None);
         let (_second, _) = admit(2);
@@ -198,7 +229,7 @@ mod tests {
     fn the_heaviest_source_makes_room_when_all_is_full() {
         let admission = Arc::new(Admission::new(4, 3));
         let door = DoorNumber::new(1);
-        let admit = |last| admission.admit(door, source(last));
+        let admit = |last| admission.admit(ONE, door, source(last));
         let _held = [admit(2), admit(2), admit(2), admit(3)];
         let (_fresh, limit) = admit(4);
         assert_eq!(limit, Some(Limit::Connections));
@@ -209,21 +240,37 @@ mod tests {
     fn ending_after_losing_the_place_changes_nothing() {
         let admission = Arc::new(Admission::new(1, 1));
         let door = DoorNumber::new(1);
-        let (first, _) = admission.admit(door, source(2));
-        let (second, _) = admission.admit(door, source(2));
+        let (first, _) = admission.admit(ONE, door, source(2));
+        let (second, _) = admission.admit(ONE, door, source(2));
         drop(first);
         assert_eq!(held(&admission), [(2, 1)]);
         drop(second);
         assert_eq!(held(&admission), []);
-        assert!(admission.lock().by_weight.is_empty());
+        let waiting = admission.lock();
+        assert!(waiting.by_weight.is_empty() && waiting.of_instance.is_empty());
+    }
+
+    #[test]
+    fn an_instance_with_many_sources_makes_room_for_one_with_few() {
+        let admission = Arc::new(Admission::new(8, 8));
+        let admit =
+            |instance, door, last| admission.admit(instance, DoorNumber::new(door), source(last));
+        // The flood has but one connection for each address, and doors on both sides.
+        let _own = [(); 3].map(|()| admit(ONE, 2, 100));
+        let _flood: Vec<_> =
+            (1..=5).map(|last| admit(OTHER, 1 + 2 * u64::from(last % 2), last)).collect();
+        let _more: Vec<_> = (6..=50).map(|last| admit(OTHER, 3, last)).collect();
+        assert!(held(&admission).contains(&(100, 3)));
+        assert_eq!(admission.lock().total, 8);
     }
 
     #[test]
     fn a_door_that_is_closed_keeps_nobody() {
         let admission = Arc::new(Admission::new(9, 9));
-        let admit = |door, last| admission.admit(DoorNumber::new(door), source(last)).0;
+        let admit = |door, last| admission.admit(ONE, DoorNumber::new(door), source(last)).0;
         let _permits = [admit(1, 2), admit(2, 3), admit(2, 3), admit(2, 4), admit(3, 5)];
-        admission.close_all(DoorNumber::new(2));
+        assert!(admission.close_all(OTHER, DoorNumber::new(2)).is_empty());
+        admission.close_all(ONE, DoorNumber::new(2));
         assert_eq!(held(&admission), [(2, 1), (5, 1)]);
     }
 

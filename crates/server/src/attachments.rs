@@ -457,7 +457,7 @@ impl Attachments {
 
     async fn close(&mut self, key: &(Attachment, InstanceId)) {
         if let Some(held) = self.held.remove(key) {
-            self.workers.close(held.number).await;
+            self.workers.close(key.1, held.number).await;
         }
         self.board.count_step();
     }

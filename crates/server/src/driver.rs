@@ -164,7 +164,9 @@ impl Worker {
         if matches!(state, State::Done) {
             return;
         }
-        let (permit, limit) = self.admission.admit(door.number, address);
+        // Nobody else has come so far.
+        let Some(instance) = peer.entrance.instance() else { return };
+        let (permit, limit) = self.admission.admit(instance, door.number, address);
         if let Some(limit) = limit {
             self.counters.hit(limit);
         }

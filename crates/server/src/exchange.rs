@@ -55,11 +55,11 @@ impl Entrance {
         }
     }
 
-    /// Whether a connection that comes in here may be of `instance`.
-    fn is_for(self, instance: InstanceId) -> bool {
+    /// Returns whose it is; of all, it is nobody's.
+    pub(crate) fn instance(self) -> Option<InstanceId> {
         match self {
-            Self::Instance(id) | Self::Interface(id) | Self::SharedBy(id) => id == instance,
-            Self::Shared => true,
+            Self::Instance(id) | Self::Interface(id) | Self::SharedBy(id) => Some(id),
+            Self::Shared => None,
         }
     }
 }
@@ -85,7 +85,8 @@ fn identify(snapshot: &Snapshot, peer: Peer) -> Result<&Instance, Unanswered> {
         }
         Entrance::Shared | Entrance::SharedBy(_) => {
             let found = snapshot.source(peer.address);
-            let found = found.filter(|(id, _)| peer.entrance.is_for(*id));
+            let known = peer.entrance.instance();
+            let found = found.filter(|(id, _)| known.is_none_or(|known| known == *id));
             let (id, mac) = found.ok_or(Unanswered::Unattached)?;
             match (mac, peer.mac) {
                 (None, _) => {}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use model::InstanceId;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime;
@@ -96,9 +97,9 @@ impl Workers {
         }
     }
 
-    /// Closes a door. When this is done, nobody who came in there is answered any more, and no
-    /// socket of it is open.
-    pub(crate) async fn close(&self, door: DoorNumber) {
+    /// Closes a door of an instance. When this is done, nobody who came in there is answered any
+    /// more, and no socket of it is open.
+    pub(crate) async fn close(&self, instance: InstanceId, door: DoorNumber) {
         for orders in &self.orders {
             let (sender, closed) = oneshot::channel();
             if orders.send(Order::Close(door, sender)).is_ok() {
@@ -106,7 +107,7 @@ impl Workers {
             }
         }
         // Only now, when no more of them can begin to wait.
-        let cut = self.admission.close_all(door);
+        let cut = self.admission.close_all(instance, door);
         while !cut.iter().all(AbortHandle::is_finished) {
             sleep(CLOSE_CHECK).await;
         }
