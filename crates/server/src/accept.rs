@@ -13,8 +13,9 @@ use crate::counters::Limit;
 use crate::driver::{Door, Worker};
 use crate::listener::BACKLOG;
 
-/// LIMIT: connections taken in one go before those that wait get their turn.
-const ACCEPT_BATCH: usize = 64;
+/// LIMIT: connections taken in one go before other doors, and those that wait, get their turn. A turn
+/// costs about as much as a tenth of an answer.
+const ACCEPT_BATCH: usize = 16;
 
 /// LIMIT: the pause after an accept that failed for a reason of ours, such as too many open files.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(20);
