@@ -61,6 +61,7 @@ mod tests {
     use std::task::{Context, Wake, Waker};
     use std::thread::JoinHandle;
 
+    use model::InstanceId;
     use store::{Memory, Store};
     use tokio::sync::{mpsc, watch};
     use tokio::time::timeout;
@@ -212,7 +213,8 @@ mod tests {
         run(async {
             let mut threads = Threads::start();
             threads.serve().await;
-            let release = trap(|| threads.workers.close(DoorNumber::new(1)));
+            let nobody = InstanceId::from_number(1);
+            let release = trap(|| threads.workers.close(nobody, DoorNumber::new(1)));
             threads.are_stuck("imds-worker-").await;
             drop(release);
             threads.serve().await;
