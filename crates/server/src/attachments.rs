@@ -59,6 +59,8 @@ pub(crate) struct Board {
 struct Shown {
     /// The generation whose attachments are taken up.
     settled: Generation,
+    /// How often it was looked at everything.
+    looks: u64,
     doors: BTreeMap<(Attachment, InstanceId), State>,
 }
 
@@ -78,6 +80,18 @@ impl Board {
         let is_early = |shown: &mut Shown| shown.settled < generation;
         let waited = self.changed.wait_timeout_while(self.lock(), SETTLE_DEADLINE, is_early);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Has it looked at everything that is there by now, and waits for that, though not for ever.
+    pub(crate) fn look_again(&self) {
+        // The first look may have begun already.
+        for _ in 0..2 {
+            let shown = self.lock();
+            let before = shown.looks;
+            self.asked.notify_one();
+            let has_not_looked = |shown: &mut Shown| shown.looks == before;
+            let _ = self.changed.wait_timeout_while(shown, SETTLE_DEADLINE, has_not_looked);
+        }
     }
 
     /// Returns the state of an attachment that has a door of its own.
@@ -322,6 +336,8 @@ impl Attachments {
                 Wake::Look => {
                     self.look().await;
                     self.follow_store().await;
+                    self.board.lock().looks += 1;
+                    self.board.changed.notify_all();
                 }
                 Wake::Links(events) => self.follow_links(&events).await,
                 Wake::Names(names) => self.follow_names(&names).await,

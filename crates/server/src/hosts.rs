@@ -4,33 +4,70 @@
 //! one and removed after the last step of removing it. An instance is put in the store once its
 //! machine is complete, so after a crash the journal tells what was left half done: a machine
 //! without an instance is removed, an instance without a machine (the host was booted) gets one.
+//! That goes on beside everything else: guests of other kinds do not wait for it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use control::instances::Driver;
 use ipnet::Ipv4Net;
 use model::{Attachment, Instance, InstanceId};
-use network::{Host, Namespace, NamespaceFault, Place};
-use store::Snapshot;
+use network::{Host, HostFault, Namespace, NamespaceFault, Place};
+use store::Store;
 
 use crate::surroundings::in_full;
 
 /// Name of the journal in the state directory.
 const JOURNAL: &str = "hosts";
 
+/// LIMIT: machines that are put right at a time. The kernel makes those who ask wait for each other,
+/// and for all its processors, so several at a time are faster, and many are not.
+const RECOVERIES: usize = 8;
+
 /// The machines that this server makes.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     journal: PathBuf,
+    /// Those that something is being done with.
+    busy: Mutex<BTreeSet<InstanceId>>,
+    freed: Condvar,
+}
+
+/// The one who does something with a machine.
+struct Hold<'h> {
+    hosts: &'h Hosts,
+    id: InstanceId,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.hosts.lock().remove(&self.id);
+        self.hosts.freed.notify_all();
+    }
 }
 
 impl Hosts {
     /// Keeps its journal in the state directory.
     pub(crate) fn new(data_dir: &Path) -> Self {
-        Self { journal: data_dir.join(JOURNAL) }
+        let (busy, freed) = (Mutex::default(), Condvar::new());
+        Self { journal: data_dir.join(JOURNAL), busy, freed }
+    }
+
+    /// Waits until nobody does anything with a machine, and is the one who does.
+    fn hold(&self, id: InstanceId) -> Hold<'_> {
+        let is_busy = |busy: &mut BTreeSet<InstanceId>| busy.contains(&id);
+        let waited = self.freed.wait_while(self.lock(), is_busy);
+        waited.unwrap_or_else(PoisonError::into_inner).insert(id);
+        Hold { hosts: self, id }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<InstanceId>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entry(&self, id: InstanceId) -> PathBuf {
@@ -41,18 +78,21 @@ impl Hosts {
     ///
     /// # Errors
     ///
-    /// In words; then nothing is left of it.
+    /// In words; then nothing is left of it, or the next start removes what is.
     pub(crate) fn make(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String> {
         let Driver::Netns { container } = driver;
         let host = host_of(instance, container)?;
         let namespace = Place::Service.namespace_of(instance.id);
         let attachment = format!("netns={namespace}").parse()?;
+        let _hold = self.hold(instance.id);
         // What is there before the journal says otherwise is someone else's. `make` would leave it
         // alone; whoever cleared up after a crash in the middle of it could not.
         refuse_to_share_names(instance.id)?;
         self.write_down(instance.id, driver)?;
         if let Err(fault) = host.make() {
-            self.strike_out(instance.id)?;
+            if !matches!(fault, HostFault::Remains { .. }) {
+                self.strike_out(instance.id)?;
+            }
             return Err(in_full(&fault));
         }
         Ok(attachment)
@@ -64,6 +104,11 @@ impl Hosts {
     ///
     /// In words; the next start tries again.
     pub(crate) fn remove(&self, id: InstanceId) -> Result<(), String> {
+        let _hold = self.hold(id);
+        self.remove_held(id)
+    }
+
+    fn remove_held(&self, id: InstanceId) -> Result<(), String> {
         if !self.entry(id).exists() {
             return Ok(());
         }
@@ -71,29 +116,58 @@ impl Hosts {
         self.strike_out(id)
     }
 
-    /// Puts right what a crash, or a boot of the host, left behind. Returns what could not be.
-    pub(crate) fn recover(&self, snapshot: &Snapshot) -> Vec<(InstanceId, String)> {
-        let mut failed = Vec::new();
+    /// Returns whose machines the journal knows.
+    pub(crate) fn known(&self) -> Vec<InstanceId> {
         let entries = fs::read_dir(&self.journal).into_iter().flatten().flatten();
-        for entry in entries {
-            let name = entry.file_name();
-            let Some(id) = name.to_str().and_then(|name| name.parse::<InstanceId>().ok()) else {
-                continue;
-            };
-            let recovered = match snapshot.instance(id) {
-                Some(instance) => self.make_again(instance),
-                None => self.remove(id),
-            };
-            if let Err(reason) = recovered {
-                failed.push((id, reason));
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Puts right what a crash, or a boot of the host, left behind of these machines, until
+    /// `is_over`. Tells `failed` what could not be.
+    pub(crate) fn recover(
+        &self,
+        ids: &[InstanceId],
+        store: &Store,
+        is_over: impl Fn() -> bool + Sync,
+        failed: impl Fn(InstanceId, String) + Sync,
+    ) {
+        let recover = |share: &[InstanceId]| {
+            for id in share {
+                if is_over() {
+                    return;
+                }
+                if let Err(reason) = self.recover_one(*id, store) {
+                    failed(*id, reason);
+                }
             }
+        };
+        thread::scope(|scope| {
+            for share in ids.chunks(ids.len().div_ceil(RECOVERIES).max(1)) {
+                let thread = thread::Builder::new().name("imds-recovery".to_owned());
+                // Without a thread, it is done here and now.
+                if thread.spawn_scoped(scope, || recover(share)).is_err() {
+                    recover(share);
+                }
+            }
+        });
+    }
+
+    /// Operators may be at it too: what counts is what the store says once it is our turn.
+    fn recover_one(&self, id: InstanceId, store: &Store) -> Result<(), String> {
+        let _hold = self.hold(id);
+        match store.snapshot().instance(id) {
+            Some(instance) => self.make_again(instance),
+            None => self.remove_held(id),
         }
-        failed
     }
 
     fn make_again(&self, instance: &Instance) -> Result<(), String> {
         let path = self.entry(instance.id);
-        let read = fs::read(&path).map_err(|fault| fault.to_string())?;
+        let read = match fs::read(&path) {
+            // It has been terminated and launched again, in another way.
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            read => read.map_err(|fault| fault.to_string())?,
+        };
         let driver = serde_json::from_slice(&read).map_err(|fault| {
             format!("`{}` cannot be read ({fault}): terminate the instance", path.display())
         })?;

@@ -280,10 +280,6 @@ async fn serve(
     let workers = counters.iter().map(worker).collect();
     let (workers, mut threads) = Workers::start(workers, admission, &notices)?;
     let pulse = workers.pulse();
-    let hosts = Hosts::new(&settings.data_dir);
-    for (instance, reason) in hosts.recover(&store.snapshot()) {
-        notices.tell(Notice::HostNotRecovered(instance, reason));
-    }
     let board = Arc::<Board>::default();
     let kept = Attachments::new(
         Arc::clone(&store),
@@ -293,7 +289,9 @@ async fn serve(
         ready.is_ec2_shared(),
     );
     let (stop, stopped) = watch::channel(());
-    threads.push(attachments::start(opened.doors.given_to(kept, settings), stopped)?);
+    threads.push(attachments::start(opened.doors.given_to(kept, settings), stopped.clone())?);
+    let hosts = Arc::new(Hosts::new(&settings.data_dir));
+    let recovered = recover(&hosts, &store, &notices, stopped);
 
     tokio::spawn(manage::serve(opened.manage, Managed { store: Arc::clone(&store), counters }));
     let generation = store.current().generation();
@@ -308,6 +306,7 @@ async fn serve(
     let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
     watchdog::start(settings.watchdog, pulse, &board, &notices);
     tokio::spawn(notices.clone().ready_after(async move {
+        recovered.await;
         settled(board, generation).await;
         fetched.await;
     }));
@@ -324,10 +323,36 @@ async fn serve(
     ended
 }
 
-/// Waits until the attachments of a generation are taken up.
+/// Puts machines right, in the background and until the server ends.
+fn recover(
+    hosts: &Arc<Hosts>,
+    store: &Arc<Store>,
+    notices: &Notices,
+    stopped: watch::Receiver<()>,
+) -> impl Future<Output = ()> + use<> {
+    // Before any is launched, whose machine would not be ours to put right.
+    let ids = hosts.known();
+    let (hosts, store, notices) = (Arc::clone(hosts), Arc::clone(store), notices.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        // The sender is dropped to stop.
+        let is_over = || stopped.has_changed().is_err();
+        let failed = |id, reason| notices.tell(Notice::HostNotRecovered(id, reason));
+        hosts.recover(&ids, &store, is_over, failed);
+    });
+    async move {
+        // It fails if the server ends meanwhile.
+        let _ = work.await;
+    }
+}
+
+/// Waits until the attachments of a generation are taken up, and what is there now.
 async fn settled(board: Arc<Board>, generation: Generation) {
+    let settles = move || {
+        board.settles(generation);
+        board.look_again();
+    };
     // It fails if the server ends meanwhile.
-    let _ = tokio::task::spawn_blocking(move || board.settles(generation)).await;
+    let _ = tokio::task::spawn_blocking(settles).await;
 }
 
 /// Waits for the end, and passes on what happens until then.

@@ -22,7 +22,7 @@ pub(crate) struct Running {
     pub(crate) signer: Signer,
     pub(crate) board: Arc<Board>,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) hosts: Hosts,
+    pub(crate) hosts: Arc<Hosts>,
 }
 
 impl Running {
