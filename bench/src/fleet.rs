@@ -87,9 +87,8 @@ fn settings(instances: u32) -> String {
             text,
             "[[instance]]\nid = \"i-{number:017x}\"\n\
              attachments = [{{ source = \"{source}\" }}]\n\
-             [[instance.interfaces]]\nmac = \"02:00:00:{a:02x}:{b:02x}:{c:02x}\"\n\
-             interface_id = \"eni-{number:017x}\"\nipv4 = [{{ private = \"{own}\" }}]\n\
-             subnet_ipv4_cidr = \"10.0.0.0/8\"\nvpc_ipv4_cidrs = [\"10.0.0.0/8\"]\n\n"
+             interfaces = [{{ mac = \"02:00:00:{a:02x}:{b:02x}:{c:02x}\", \
+             ipv4 = [{{ private = \"{own}\" }}] }}]\n\n"
         );
     }
     text
