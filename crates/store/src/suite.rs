@@ -78,6 +78,25 @@ fn racing_writers_lose_nothing() {
 }
 
 #[test]
+fn what_instances_have_in_common_is_kept_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let is_shared = |store: &Store| {
+        let snapshot = store.snapshot();
+        let [one, two] = [1, 2].map(|n| snapshot.instance(InstanceId::from_number(n)).unwrap());
+        one.region == two.region && one.region.as_str().as_ptr() == two.region.as_str().as_ptr()
+    };
+    let store = embedded(directory.path());
+    for number in [1, 2] {
+        let mut instance = Instance::described(InstanceId::from_number(number));
+        instance.region = "eu-west-1".parse().unwrap();
+        store.transact(|_| -> Made { Ok((vec![put(instance)], ())) }).unwrap();
+    }
+    assert!(is_shared(&store), "as they are put");
+    drop(store);
+    assert!(is_shared(&embedded(directory.path())), "as they are read");
+}
+
+#[test]
 fn an_attachment_has_one_holder() {
     each(|store| {
         let attached = |number, attachments: &[&str]| {
