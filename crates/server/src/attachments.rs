@@ -41,6 +41,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// LIMIT: time for an operator's change to be taken up, should the thread be busy with thousands.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(4);
 
+/// LIMIT: attachments that are told of one by one at a time, so that thousands which wait for the
+/// same do not drown everything else.
+const TOLD_MAX: usize = 16;
+
 /// LIMIT: events that wait; they only say that there is something to look at.
 const WAKES_MAX: usize = 1_024;
 
@@ -253,6 +257,13 @@ struct Held {
     hinge: Hinge,
 }
 
+/// How many attachments have been told of: those that serve now, and those that do not.
+#[derive(Debug, Default)]
+struct Told {
+    serve: usize,
+    wait: usize,
+}
+
 /// The doors of one server, and what is needed to open and close them.
 pub(crate) struct Attachments {
     store: Arc<Store>,
@@ -268,6 +279,8 @@ pub(crate) struct Attachments {
     followed: Option<Generation>,
     /// The last loss of a source address since which nobody waits to be accepted.
     drained: Generation,
+    /// What has been told since the last wake.
+    told: Told,
 }
 
 impl Attachments {
@@ -283,8 +296,20 @@ impl Attachments {
         let next = DoorNumber::new(1);
         // Nobody has been served so far.
         let drained = store.current().sources_released();
-        let followed = None;
-        Self { store, workers, board, notices, is_shared, held, waiting, next, followed, drained }
+        let (followed, told) = (None, Told::default());
+        Self {
+            store,
+            workers,
+            board,
+            notices,
+            is_shared,
+            held,
+            waiting,
+            next,
+            followed,
+            drained,
+            told,
+        }
     }
 
     /// Gives the workers a door that no attachment stands behind.
@@ -330,6 +355,7 @@ impl Attachments {
             }
         });
         self.follow_store().await;
+        self.sum_up();
         while let Some(wake) = wakes.recv().await {
             self.board.count_step();
             match wake {
@@ -343,6 +369,16 @@ impl Attachments {
                 Wake::Names(names) => self.follow_names(&names).await,
                 Wake::Store => self.follow_store().await,
             }
+            self.sum_up();
+        }
+    }
+
+    /// Tells how many there were that have not been told of.
+    fn sum_up(&mut self) {
+        let Told { serve, wait } = std::mem::take(&mut self.told);
+        let [serve, wait] = [serve, wait].map(|count| count.saturating_sub(TOLD_MAX));
+        if serve + wait > 0 {
+            self.notices.tell(Notice::Attachments { serve, wait });
         }
     }
 
@@ -483,7 +519,10 @@ impl Attachments {
         match open(&key.0, self.workers.count(), self.is_shared) {
             Ok(opened) => {
                 if self.waiting.remove(&key).is_some() {
-                    self.notices.tell(Notice::AttachmentServes(key.1, key.0.clone()));
+                    self.told.serve += 1;
+                    if self.told.serve <= TOLD_MAX {
+                        self.notices.tell(Notice::AttachmentServes(key.1, key.0.clone()));
+                    }
                 }
                 self.hold(key, opened);
             }
@@ -491,8 +530,12 @@ impl Attachments {
                 if self.waiting.get(&key) == Some(&reason) {
                     return;
                 }
-                let (attachment, instance) = key.clone();
-                self.notices.tell(Notice::AttachmentWaits(instance, attachment, reason.clone()));
+                self.told.wait += 1;
+                if self.told.wait <= TOLD_MAX {
+                    let (attachment, instance) = key.clone();
+                    let notice = Notice::AttachmentWaits(instance, attachment, reason.clone());
+                    self.notices.tell(notice);
+                }
                 self.board.lock().doors.insert(key.clone(), State::Waits(reason.clone()));
                 self.waiting.insert(key, reason);
             }

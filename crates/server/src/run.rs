@@ -134,6 +134,13 @@ pub enum Notice {
     AttachmentServes(InstanceId, Attachment),
     /// An attachment does not serve, and what is missing.
     AttachmentWaits(InstanceId, Attachment, String),
+    /// More attachments than are told one by one.
+    Attachments {
+        /// How many more serve that had waited.
+        serve: usize,
+        /// How many more do not serve.
+        wait: usize,
+    },
     /// A credential program failed.
     CredentialsNotFetched {
         /// The role.

@@ -271,6 +271,10 @@ fn tell(notice: Notice) {
         Notice::AttachmentWaits(instance, attachment, reason) => {
             say!("imds: {instance} is not served by {attachment}: {reason}");
         }
+        Notice::Attachments { serve, wait } => say!(
+            "imds: so it is with more attachments: {serve} are served now, {wait} are not. What each \
+             waits for: imds instance list --json"
+        ),
         Notice::HostNotRecovered(instance, reason) => {
             say!("imds: the machine of {instance} is not as it should be: {reason}");
         }
