@@ -35,6 +35,7 @@ fn become_another(machine: Machine<'_>, mac: &str, ipv4: &str, ipv6: &str) {
     machine.ip("address flush dev eth0");
     machine.ip(&format!("link set eth0 address {mac}"));
     machine.ip("link set eth0 up");
+    machine.wait_until_up();
     machine.ip(&format!("address add {ipv4}/32 dev eth0"));
     machine.ip(&format!("address add {ipv6}/128 dev eth0 nodad"));
     find_ec2(machine);

@@ -2,10 +2,10 @@
 //! to them, and what a caller in one hears.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::exchange::{Answer, read_request, token_request};
 use crate::running::{Home, output_of};
-use crate::waiting::PATIENCE;
+use crate::waiting::{PATIENCE, wait_until};
 
 /// EC2's addresses, with the port.
 pub(crate) const EC2: [&str; 2] = ["169.254.169.254:80", "[fd00:ec2::254]:80"];
 
 /// How long a caller waits for a connection that may never come to be.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
+const CONNECT_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Runs `ip` with these words.
 pub(crate) fn ip(words: &str) {
@@ -63,6 +63,11 @@ impl<'n> Machine<'n> {
         this
     }
 
+    /// Whether anything has its name.
+    pub(crate) fn is_there(self) -> bool {
+        fs::exists(self.path()).unwrap()
+    }
+
     /// Takes its name away.
     pub(crate) fn delete(self) {
         ip(&format!("netns delete {}", self.0));
@@ -70,6 +75,11 @@ impl<'n> Machine<'n> {
 
     pub(crate) fn ip(&self, words: &str) {
         ip(&format!("-netns {} {words}", self.0));
+    }
+
+    /// Waits until its cable is connected.
+    pub(crate) fn wait_until_up(self) {
+        wait_until_up(&["-netns", self.0, "link", "show", "dev", "eth0"]);
     }
 
     /// Where it is.
@@ -85,6 +95,35 @@ impl<'n> Machine<'n> {
     /// What a caller inside hears at an address.
     pub(crate) fn hears(&self, address: &str) -> Heard {
         self.run(|| Heard::at(address.parse().unwrap()))
+    }
+}
+
+/// A network namespace without a name, kept by a process.
+pub(crate) struct Nameless(pub(crate) Child);
+
+impl Nameless {
+    pub(crate) fn start() -> Self {
+        let keep = "ip link set lo up && ip address add 169.254.169.254/32 dev lo && \
+                    ip address add fd00:ec2::254/128 dev lo nodad && echo up && read -r end";
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--net", "sh", "-c", keep]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = unshare.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "up\n");
+        Self(child)
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/ns/net", self.0.id())
+    }
+}
+
+impl Drop for Nameless {
+    fn drop(&mut self) {
+        // The process ends with its input.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 
@@ -216,10 +255,22 @@ pub(crate) fn lay_cable(port: &str, machine: Machine<'_>, facts: &Facts) {
     ip(&format!("link add {port} type veth peer name eth0 address {mac} netns {}", machine.0));
     ip(&format!("link set {port} up"));
     machine.ip("link set eth0 up");
+    wait_until_up(&["link", "show", "dev", port]);
+    machine.wait_until_up();
     machine.ip(&format!("address add {ipv4}/32 dev eth0"));
     if !ipv6.starts_with("fe80") {
         machine.ip(&format!("address add {ipv6}/128 dev eth0 nodad"));
     }
+}
+
+/// Waits until an interface that `ip` shows with these words is connected: until then, the kernel
+/// drops what is sent, and those who ask wait for a second or two.
+fn wait_until_up(words: &[&str]) {
+    wait_until(&format!("{words:?} is up"), || {
+        let mut show = Command::new("ip");
+        show.args(words);
+        output_of(show).contains("state UP").then_some(())
+    });
 }
 
 /// Puts EC2's addresses on `port`, and leads those of a machine out of it.

@@ -12,20 +12,28 @@
 //! - [`operators`]: the management listener;
 //! - [`service`]: the server under a service manager, and what it may do there;
 //! - [`link_local`]: the addresses of EC2;
-//! - [`hop_limit`]: how far tokens travel;
-//! - [`attachments`]: how an instance is attached, and what becomes of it as things come and go.
+//! - [`attachments`]: how an instance is attached, by command and by config file;
+//! - [`claims`]: attachments that cannot be had;
+//! - [`comings`]: interfaces and namespaces that come and go under an attachment;
+//! - [`impostors`]: callers who would be another instance;
+//! - [`churn`]: instances that move while callers ask;
+//! - [`fairness`]: what others notice of an instance that floods the service;
+//! - [`thousands`]: what it costs to have many attachments;
 //! - [`launched`]: instances that the server makes machines for;
+//! - [`hosts`]: those machines: whole or not at all, whatever interrupts the server;
 //! - [`network_rows`]: what EC2 does between the instance's network and the service, row by row;
 //! - [`packets`]: how far each packet of an answer travels;
 //! - [`undelivered`]: tokens that do not arrive;
-//! - [`hop_limit`]: how far tokens travel in a network that nobody but the test has made.
+//! - [`hop_limit`]: how far tokens travel in a network that nobody but the test has made;
 //! - [`doctor`]: what is found in networks that are wired wrong.
 //!
 //! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`waiting`] waits for
-//! conditions. [`namespace`] makes network namespaces, [`site`] puts a server and instances into
+//! conditions, [`chance`] draws moments. [`alone`] gives a test a network of its own, in which it
+//! makes [`machines`]. [`namespace`] makes network namespaces, [`site`] puts a server and instances into
 //! one; [`sockets`] gives a test sockets in there, and [`capture`] the packets. Each test has a home
-//! directory and a server of its own, and every port is chosen by the system. `IMDS_TEST_KILLS` and
-//! `IMDS_TEST_ATTACK_SECONDS` make the long runs longer.
+//! directory and a server of its own, and every port is chosen by the system. `IMDS_TEST_KILLS`,
+//! `IMDS_TEST_ATTACK_SECONDS`, `IMDS_TEST_CHURN_SECONDS` and `IMDS_TEST_NAMESPACES` make the long runs
+//! longer.
 
 #![cfg(test)]
 
@@ -37,9 +45,11 @@ mod chance;
 mod churn;
 mod claims;
 mod client_commands;
+mod comings;
 mod credentials;
 mod doctor;
 mod exchange;
+mod fairness;
 mod first_start;
 mod hop_limit;
 mod hosts;

@@ -106,6 +106,8 @@ fn thousands_are_attached_at_a_time() {
         let before = Instant::now();
         let server = home.start_with(&config);
         let ready_to_wait = before.elapsed();
+        let said = server.said();
+        assert!(said.contains("more attachments") && said.lines().count() < 50, "{said}");
         let waiting_share = idle_share(&server, Duration::from_secs(3));
         let before = Instant::now();
         make_namespaces(waiting);
