@@ -65,6 +65,8 @@ struct Shown {
     settled: Generation,
     /// How often it was looked at everything.
     looks: u64,
+    /// The thread has ended: there is nothing to wait for any more.
+    is_over: bool,
     doors: BTreeMap<(Attachment, InstanceId), State>,
 }
 
@@ -81,9 +83,7 @@ impl Board {
     /// Waits until the attachments of `generation` are taken up. Returns false if that takes too
     /// long.
     pub(crate) fn settles(&self, generation: Generation) -> bool {
-        let is_early = |shown: &mut Shown| shown.settled < generation;
-        let waited = self.changed.wait_timeout_while(self.lock(), SETTLE_DEADLINE, is_early);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        self.wait_while(self.lock(), |shown| shown.settled < generation).settled >= generation
     }
 
     /// Has it looked at everything that is there by now, and waits for that, though not for ever.
@@ -93,9 +93,23 @@ impl Board {
             let shown = self.lock();
             let before = shown.looks;
             self.asked.notify_one();
-            let has_not_looked = |shown: &mut Shown| shown.looks == before;
-            let _ = self.changed.wait_timeout_while(shown, SETTLE_DEADLINE, has_not_looked);
+            drop(self.wait_while(shown, |shown| shown.looks == before));
         }
+    }
+
+    fn wait_while<'b>(
+        &self,
+        shown: MutexGuard<'b, Shown>,
+        is_early: impl Fn(&Shown) -> bool,
+    ) -> MutexGuard<'b, Shown> {
+        let waits = |shown: &mut Shown| !shown.is_over && is_early(shown);
+        let waited = self.changed.wait_timeout_while(shown, SETTLE_DEADLINE, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn end(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_all();
     }
 
     /// Returns the state of an attachment that has a door of its own.
@@ -281,6 +295,12 @@ pub(crate) struct Attachments {
     drained: Generation,
     /// What has been told since the last wake.
     told: Told,
+}
+
+impl Drop for Attachments {
+    fn drop(&mut self) {
+        self.board.end();
+    }
 }
 
 impl Attachments {
