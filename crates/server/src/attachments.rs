@@ -8,231 +8,27 @@
 //! Sources need no door of their own: they share one, and are told apart by the snapshot.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use model::{Attachment, Generation, InstanceId, InterfaceName, NetnsName};
-use network::{
-    LinkEvent, LinkWatch, NameEvent, NameWatch, Namespace, NamespaceFault, NamespaceIdentity,
-    Netlink,
-};
+use model::{Attachment, Generation, InstanceId};
+use network::{LinkEvent, NamespaceIdentity, Netlink};
 use store::Store;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::runtime;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::watch;
 
+use crate::board::{Board, State};
 use crate::driver::{Door, DoorNumber};
 use crate::exchange::Entrance;
-use crate::link_local;
-use crate::listener::{For, Listening, listen_at, listen_at_link_local};
+use crate::opening::{Hinge, Opened, open};
 use crate::run::{Notice, Notices};
-use crate::surroundings::in_full;
-use crate::sys;
+use crate::wakes::{self, Wake};
 use crate::workers::Workers;
-
-/// How often it is looked for what no event tells of: paths that stand for namespaces, and reasons
-/// to wait that have gone away.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// LIMIT: time for an operator's change to be taken up, should the thread be busy with thousands.
-const SETTLE_DEADLINE: Duration = Duration::from_secs(4);
 
 /// LIMIT: attachments that are told of one by one at a time, so that thousands which wait for the
 /// same do not drown everything else.
 const TOLD_MAX: usize = 16;
-
-/// LIMIT: events that wait; they only say that there is something to look at.
-const WAKES_MAX: usize = 1_024;
-
-/// What the rest of the server knows of the attachments.
-#[derive(Debug, Default)]
-pub(crate) struct Board {
-    shown: Mutex<Shown>,
-    changed: Condvar,
-    /// Has the thread look before the next second.
-    asked: Notify,
-    /// Goes up with every step of the thread.
-    steps: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Shown {
-    /// The generation whose attachments are taken up.
-    settled: Generation,
-    /// How often it was looked at everything.
-    looks: u64,
-    /// The thread has ended: there is nothing to wait for any more.
-    is_over: bool,
-    doors: BTreeMap<(Attachment, InstanceId), State>,
-}
-
-/// Whether an attachment serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// At these addresses.
-    Serves(Vec<SocketAddr>),
-    /// For this reason it does not, yet.
-    Waits(String),
-}
-
-impl Board {
-    /// Waits until the attachments of `generation` are taken up. Returns false if that takes too
-    /// long.
-    pub(crate) fn settles(&self, generation: Generation) -> bool {
-        self.wait_while(self.lock(), |shown| shown.settled < generation).settled >= generation
-    }
-
-    /// Has it looked at everything that is there by now, and waits for that, though not for ever.
-    pub(crate) fn look_again(&self) {
-        // The first look may have begun already.
-        for _ in 0..2 {
-            let shown = self.lock();
-            let before = shown.looks;
-            self.asked.notify_one();
-            drop(self.wait_while(shown, |shown| shown.looks == before));
-        }
-    }
-
-    fn wait_while<'b>(
-        &self,
-        shown: MutexGuard<'b, Shown>,
-        is_early: impl Fn(&Shown) -> bool,
-    ) -> MutexGuard<'b, Shown> {
-        let waits = |shown: &mut Shown| !shown.is_over && is_early(shown);
-        let waited = self.changed.wait_timeout_while(shown, SETTLE_DEADLINE, waits);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn end(&self) {
-        self.lock().is_over = true;
-        self.changed.notify_all();
-    }
-
-    /// Returns the state of an attachment that has a door of its own.
-    pub(crate) fn state(&self, attachment: &Attachment, instance: InstanceId) -> State {
-        let found = self.lock().doors.get(&(attachment.clone(), instance)).cloned();
-        found.unwrap_or_else(|| State::Waits("it has not been looked at yet".to_owned()))
-    }
-
-    /// Returns every attachment that has a door of its own, or waits for one.
-    pub(crate) fn states(&self) -> Vec<(Attachment, InstanceId, State)> {
-        let shown = self.lock();
-        let state = |((attachment, id), state): (&(Attachment, InstanceId), &State)| {
-            (attachment.clone(), *id, state.clone())
-        };
-        shown.doors.iter().map(state).collect()
-    }
-
-    /// Waits until the thread takes a step, which it does at once unless it is stuck. One that is
-    /// busy takes many.
-    pub(crate) async fn step(&self) {
-        let mut steps = self.steps.subscribe();
-        self.asked.notify_one();
-        // The sender is ours.
-        let _ = steps.changed().await;
-    }
-
-    fn count_step(&self) {
-        self.steps.send_modify(|steps| *steps = steps.wrapping_add(1));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What holds a door open: it is let go when this goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hinge {
-    /// Nothing but the door itself.
-    Address,
-    /// The interface with this index.
-    Interface(u32),
-    /// This namespace.
-    Namespace(NamespaceIdentity),
-}
-
-/// A door that is had from the system, not yet given to a worker.
-pub(crate) struct Opened {
-    hinge: Hinge,
-    addresses: Vec<SocketAddr>,
-    sockets: Vec<OwnedFd>,
-}
-
-impl From<Listening> for Opened {
-    fn from(Listening { address, sockets }: Listening) -> Self {
-        Self { hinge: Hinge::Address, addresses: vec![address], sockets }
-    }
-}
-
-/// Opens a door for an attachment. `workers` is how many share a listener; `is_shared` says whether
-/// EC2's addresses are listened at for other instances too.
-///
-/// # Errors
-///
-/// In words: what is missing, and the cure.
-pub(crate) fn open(
-    attachment: &Attachment,
-    workers: usize,
-    is_shared: bool,
-) -> Result<Opened, String> {
-    match attachment {
-        Attachment::Interface(name) => open_at_interface(*name, is_shared),
-        Attachment::Listener(address) => {
-            let listening = listen_at(*address, For::Anyone, workers);
-            listening.map(Opened::from).map_err(|fault| fault.to_string())
-        }
-        Attachment::Netns(name) => open_in_namespace(name),
-        Attachment::Source { .. } => {
-            Ok(Opened { hinge: Hinge::Address, addresses: Vec::new(), sockets: Vec::new() })
-        }
-    }
-}
-
-fn open_at_interface(name: InterfaceName, is_shared: bool) -> Result<Opened, String> {
-    let found = Netlink::open().and_then(|mut netlink| netlink.link_named(name.as_str()));
-    let link = found.map_err(|fault| in_full(&fault))?.ok_or_else(|| {
-        format!("there is no network interface `{name}`: it is served once there is one")
-    })?;
-    if link.mac.is_none() {
-        return Err(format!(
-            "interface `{name}` has no MAC address, so nobody's can be checked on it: use a TAP or \
-             another Ethernet interface, or attach by `source`"
-        ));
-    }
-    let index = link.index.as_number();
-    let sockets = listen_at_link_local(For::Interface(index), is_shared)
-        .map_err(|fault| format!("on interface `{name}`: {fault}"))?;
-    Ok(Opened { hinge: Hinge::Interface(index), addresses: ec2_addresses(&sockets), sockets })
-}
-
-fn open_in_namespace(name: &NetnsName) -> Result<Opened, String> {
-    let namespace = Namespace::open(name.path().as_ref()).map_err(|fault| {
-        // While `ip netns` makes or deletes one, its name is that of an empty file.
-        let is_half = matches!(fault, NamespaceFault::NotANamespace(_)) && !name.is_path();
-        if is_half || matches!(fault, NamespaceFault::Absent(_)) {
-            return format!(
-                "there is no network namespace `{name}`: it is served once there is one (`ip netns \
-                 add` makes one)"
-            );
-        }
-        in_full(&fault)
-    })?;
-    let listened = namespace.run(|| listen_at_link_local(For::Netns, false));
-    let sockets = listened
-        .map_err(|fault| in_full(&fault))?
-        .map_err(|fault| format!("in network namespace `{name}`: {fault}"))?;
-    let identity = namespace.identity();
-    Ok(Opened { hinge: Hinge::Namespace(identity), addresses: ec2_addresses(&sockets), sockets })
-}
-
-fn ec2_addresses(sockets: &[OwnedFd]) -> Vec<SocketAddr> {
-    link_local::ADDRESSES.into_iter().take(sockets.len()).collect()
-}
 
 /// Starts the thread that keeps the doors in step, until the sender of `stopped` is dropped.
 ///
@@ -252,16 +48,6 @@ pub(crate) fn start(
         });
     };
     thread::Builder::new().name("imds-attachments".to_owned()).spawn(work)
-}
-
-/// Something that may have changed.
-#[derive(Debug)]
-enum Wake {
-    /// What stands for namespaces, and everything that waits.
-    Look,
-    Links(Vec<LinkEvent>),
-    Names(BTreeSet<String>),
-    Store,
 }
 
 /// A door that is open.
@@ -353,7 +139,7 @@ impl Attachments {
             Hinge::Address => self.workers.open_at_each(door, sockets),
             Hinge::Interface(_) | Hinge::Namespace(_) => self.workers.open_at_one(door, sockets),
         }
-        self.board.lock().doors.insert(key.clone(), State::Serves(addresses));
+        self.board.show(key.clone(), State::Serves(addresses));
         self.held.insert(key, Held { number, hinge });
     }
 
@@ -364,16 +150,7 @@ impl Attachments {
 
     /// Keeps the doors in step, for as long as the runtime lives.
     pub(crate) async fn keep(mut self) {
-        let (sender, mut wakes) = mpsc::channel(WAKES_MAX);
-        watch_store(&self.store, sender.clone());
-        watch_links(sender.clone());
-        watch_names(sender.clone());
-        let board = Arc::clone(&self.board);
-        tokio::spawn(async move {
-            while sender.send(Wake::Look).await.is_ok() {
-                let _ = tokio::time::timeout(LOOK, board.asked.notified()).await;
-            }
-        });
+        let mut wakes = wakes::watch(&self.store, &self.board);
         self.follow_store().await;
         self.sum_up();
         while let Some(wake) = wakes.recv().await {
@@ -382,8 +159,7 @@ impl Attachments {
                 Wake::Look => {
                     self.look().await;
                     self.follow_store().await;
-                    self.board.lock().looks += 1;
-                    self.board.changed.notify_all();
+                    self.board.count_look();
                 }
                 Wake::Links(events) => self.follow_links(&events).await,
                 Wake::Names(names) => self.follow_names(&names).await,
@@ -426,7 +202,7 @@ impl Attachments {
         for key in gone {
             self.close(&key).await;
             self.waiting.remove(&key);
-            self.board.lock().doors.remove(&key);
+            self.board.forget(&key);
         }
         for key in new {
             self.try_open(key);
@@ -437,8 +213,7 @@ impl Attachments {
 
     /// Tells those who wait that the attachments of a generation are taken up.
     fn settle(&self, generation: Generation) {
-        self.board.lock().settled = generation;
-        self.board.changed.notify_all();
+        self.board.settle(generation);
     }
 
     async fn follow_links(&mut self, events: &[LinkEvent]) {
@@ -556,7 +331,7 @@ impl Attachments {
                     let notice = Notice::AttachmentWaits(instance, attachment, reason.clone());
                     self.notices.tell(notice);
                 }
-                self.board.lock().doors.insert(key.clone(), State::Waits(reason.clone()));
+                self.board.show(key.clone(), State::Waits(reason.clone()));
                 self.waiting.insert(key, reason);
             }
         }
@@ -579,60 +354,4 @@ fn without(
 
 fn is_interface(attachment: &Attachment, name: &str) -> bool {
     matches!(attachment, Attachment::Interface(own) if own.as_str() == name)
-}
-
-fn watch_store(store: &Store, wakes: mpsc::Sender<Wake>) {
-    let mut generation = store.watch();
-    tokio::spawn(async move {
-        while generation.changed().await.is_ok() && wakes.send(Wake::Store).await.is_ok() {}
-    });
-}
-
-fn watch_links(wakes: mpsc::Sender<Wake>) {
-    tokio::spawn(async move {
-        // Where they cannot be watched, they are listed every second.
-        loop {
-            let watch = LinkWatch::open().ok();
-            // Nobody has watched so far.
-            if wakes.send(Wake::Links(vec![LinkEvent::Lost])).await.is_err() {
-                return;
-            }
-            let watch = watch.and_then(|watch| sys::watch(watch, Interest::READABLE).ok());
-            if let Some(watch) = watch {
-                pass_on_links(watch, &wakes).await;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    });
-}
-
-/// Passes on what happens to interfaces, until that cannot be told any more.
-async fn pass_on_links(mut watch: AsyncFd<LinkWatch>, wakes: &mpsc::Sender<Wake>) {
-    while let Ok(mut ready) = watch.readable_mut().await {
-        let Ok(events) = ready.get_inner_mut().read() else { return };
-        if events.is_empty() {
-            ready.clear_ready();
-        } else if wakes.send(Wake::Links(events)).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn watch_names(wakes: mpsc::Sender<Wake>) {
-    tokio::spawn(async move {
-        let Ok(watch) = NameWatch::open() else { return };
-        let Ok(mut watch) = sys::watch(watch, Interest::PRIORITY) else { return };
-        while let Ok(mut ready) = watch.ready_mut(Interest::PRIORITY).await {
-            // First, or a change that comes while reading would be forgotten.
-            ready.clear_ready();
-            let Ok(events) = ready.get_inner_mut().read() else { return };
-            let name = |event| match event {
-                NameEvent::Appeared { name, .. } | NameEvent::Vanished { name, .. } => name,
-            };
-            let names: BTreeSet<_> = events.into_iter().map(name).collect();
-            if !names.is_empty() && wakes.send(Wake::Names(names)).await.is_err() {
-                return;
-            }
-        }
-    });
 }

@@ -23,8 +23,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, SocketFault, SocketName};
 use crate::admission::Admission;
-use crate::attachments::{self, Attachments, Board};
+use crate::attachments::{self, Attachments};
 use crate::background;
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::credentials::ProgramFault;

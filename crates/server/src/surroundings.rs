@@ -9,10 +9,11 @@ use control::native::{AttachmentView, Diagnosis, Place, Surroundings, Undelivere
 use model::{Attachment, Generation, Instance, InstanceId, Switch};
 use store::Snapshot;
 
-use crate::attachments::{self, Board, State};
+use crate::board::{Board, State};
 use crate::hosts::Hosts;
 use crate::ledger::Ledger;
 use crate::link_local;
+use crate::opening::open;
 use crate::run::Ready;
 use crate::signer::Signer;
 
@@ -120,7 +121,7 @@ impl Surroundings for Running {
         if matches!(attachment, Attachment::Source { .. }) && self.ready.shared.is_empty() {
             return Err(NO_SHARED_LISTENER.to_owned());
         }
-        attachments::open(attachment, 1, self.ready.is_ec2_shared()).map(drop)
+        open(attachment, 1, self.ready.is_ec2_shared()).map(drop)
     }
 
     fn settles(&self, generation: Generation) -> bool {

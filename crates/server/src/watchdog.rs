@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::attachments::Board;
+use crate::board::Board;
 use crate::run::{Notice, Notices};
 use crate::workers::Pulse;
 
