@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use model::in_full;
+
 /// A failure, told in full: each cause after the other, and what to do.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -12,13 +14,7 @@ pub(crate) struct Fault {
 impl Fault {
     /// Something failed.
     pub(crate) fn failed(fault: &dyn std::error::Error) -> Self {
-        let mut message = fault.to_string();
-        let mut source = fault.source();
-        while let Some(cause) = source {
-            message = format!("{message}: {cause}");
-            source = cause.source();
-        }
-        Self { message, exit_code: 1 }
+        Self::told(in_full(fault))
     }
 
     /// Something failed, in these words.

@@ -25,6 +25,7 @@
 
 mod attachment;
 mod event;
+mod fault;
 mod id;
 mod instance;
 mod interface;
@@ -45,6 +46,7 @@ pub use event::{
     Events, LifecycleState, MaintenanceCode, MaintenanceEvent, MaintenanceState, SpotAction,
     SpotInterruption,
 };
+pub use fault::in_full;
 pub use id::{
     AccountId, AmiId, Generation, IdRefusal, IdText, InstanceId, InterfaceId, KernelId, RamdiskId,
     Region, ReservationId, SecurityGroupId, SubnetId, VpcId,

@@ -190,7 +190,7 @@ impl Attachments {
             self.drained = snapshot.sources_released();
         }
         if self.followed == Some(snapshot.entrances_since()) {
-            return self.settle(snapshot.generation());
+            return self.board.settle(snapshot.generation());
         }
         let mut wanted: Vec<_> = snapshot.entrances().collect();
         let known = self.held.keys().chain(self.waiting.keys());
@@ -208,12 +208,7 @@ impl Attachments {
             self.try_open(key);
         }
         self.followed = Some(snapshot.entrances_since());
-        self.settle(snapshot.generation());
-    }
-
-    /// Tells those who wait that the attachments of a generation are taken up.
-    fn settle(&self, generation: Generation) {
-        self.board.settle(generation);
+        self.board.settle(snapshot.generation());
     }
 
     async fn follow_links(&mut self, events: &[LinkEvent]) {

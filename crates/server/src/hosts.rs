@@ -16,11 +16,9 @@ use std::thread;
 
 use control::instances::Driver;
 use ipnet::Ipv4Net;
-use model::{Attachment, Instance, InstanceId};
+use model::{Attachment, Instance, InstanceId, in_full};
 use network::{Host, HostFault, Namespace, NamespaceFault, Place};
 use store::Store;
-
-use crate::surroundings::in_full;
 
 /// Name of the journal in the state directory.
 const JOURNAL: &str = "hosts";

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use model::{Attachment, InterfaceName, NetnsName};
+use model::{Attachment, InterfaceName, NetnsName, in_full};
 use network::{Namespace, NamespaceFault, NamespaceIdentity, Netlink};
 
 use crate::link_local;
 use crate::listener::{For, Listening, listen_at, listen_at_link_local};
-use crate::surroundings::in_full;
 
 /// What holds a door open: it is let go when this goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

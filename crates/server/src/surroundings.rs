@@ -172,17 +172,6 @@ fn place() -> Option<Place> {
     Some(Place { process_id: std::process::id(), network_namespace })
 }
 
-/// Returns what a fault says, and each of its causes.
-pub(crate) fn in_full(fault: &dyn std::error::Error) -> String {
-    let mut message = fault.to_string();
-    let mut source = fault.source();
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    message
-}
-
 /// Returns the URL of an address.
 pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{address}/")

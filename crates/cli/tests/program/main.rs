@@ -70,4 +70,8 @@ mod sockets;
 mod thousands;
 mod tokens;
 mod undelivered;
+
+#[path = "../../../network/tests/kernel/unshared.rs"]
+mod unshared;
+#[path = "../../../network/tests/kernel/waiting.rs"]
 mod waiting;

@@ -12,7 +12,8 @@
 //!
 //! [`host`] is the machine that the guests run on, [`machine`] runs an emulated PC, [`guest`] one
 //! with a shell that obeys the test. [`parts`] finds what they are made of, which `make parts` puts
-//! into `target/vm`; [`initramfs`] packs it. The rest is shared with the tests in `../program`.
+//! into `target/vm`; [`initramfs`] packs it. The rest is shared with the tests in
+//! `../program`, and those of `network`.
 
 #![cfg(test)]
 
@@ -35,5 +36,5 @@ mod namespace;
 #[path = "../program/running.rs"]
 #[expect(dead_code, reason = "the tests of the program look at servers from more sides")]
 mod running;
-#[path = "../program/waiting.rs"]
+#[path = "../../../network/tests/kernel/waiting.rs"]
 mod waiting;

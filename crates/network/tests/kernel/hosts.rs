@@ -12,7 +12,8 @@ use rustix::event::PollFlags;
 use rustix::net::sockopt::{set_ip_ttl, set_ipv6_unicast_hops};
 
 use crate::alone::alone;
-use crate::waiting::{PATIENCE, is_ready, wait_until};
+use crate::readiness::is_ready;
+use crate::waiting::{PATIENCE, wait_until};
 
 const SERVICE: [&str; 2] = ["169.254.169.254:80", "[fd00:ec2::254]:80"];
 

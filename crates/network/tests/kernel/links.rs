@@ -7,7 +7,7 @@ use model::MacAddress;
 use network::{InterfaceAddress, Link, Namespace, Netlink, Route, RouteTarget, VethEnd};
 use rustix::io::Errno;
 
-use crate::alone::alone;
+use crate::alone::{alone, give_up_capabilities};
 
 fn mac(text: &str) -> MacAddress {
     text.parse().unwrap()
@@ -216,13 +216,7 @@ fn long_lists_are_read_whole() {
 fn without_the_privilege_it_says_what_it_needs() {
     alone(|| {
         let fault = std::thread::spawn(|| {
-            let none = rustix::thread::CapabilitySet::empty();
-            let sets = rustix::thread::CapabilitySets {
-                effective: none,
-                permitted: none,
-                inheritable: none,
-            };
-            rustix::thread::set_capabilities(None, sets).unwrap();
+            give_up_capabilities();
             Netlink::open().unwrap().set_up(network::LinkIndex::LOOPBACK).unwrap_err()
         });
         let fault = fault.join().unwrap();

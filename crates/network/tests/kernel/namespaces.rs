@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use network::{Link, Namespace, NamespaceFault, Netlink, VethEnd};
 
-use crate::alone::alone;
+use crate::alone::{alone, give_up_capabilities};
 
 #[test]
 fn a_namespace_is_another_one_than_ours_and_has_a_loopback_interface() {
@@ -138,13 +138,7 @@ fn without_the_privilege_it_says_what_it_needs() {
         // Capabilities are a thread's own.
         let faults = std::thread::scope(|scope| {
             let without = || {
-                let none = rustix::thread::CapabilitySet::empty();
-                let sets = rustix::thread::CapabilitySets {
-                    effective: none,
-                    permitted: none,
-                    inheritable: none,
-                };
-                rustix::thread::set_capabilities(None, sets).unwrap();
+                give_up_capabilities();
                 let entering = there.run(|| ()).unwrap_err();
                 let making = Namespace::create("another").unwrap_err();
                 let deleting = Namespace::delete("there").unwrap_err();

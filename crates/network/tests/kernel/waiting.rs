@@ -1,10 +1,6 @@
 //! Waiting for a condition, with a deadline; the one place of these tests that sleeps.
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::time::Timespec;
 
 /// How long anything may take on a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,25 +11,25 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Waits until `condition` gives something, and returns it.
 ///
 /// Fails the test, naming `what`, if it gives nothing for as long as [`PATIENCE`] lasts.
+pub(crate) fn wait_until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, condition).unwrap_or_else(|| panic!("{what}: not within {PATIENCE:?}"))
+}
+
+/// Waits until `condition` gives something, or `limit` has passed.
 #[expect(
     clippy::disallowed_methods,
     reason = "a pause between two looks at a condition, which alone decides"
 )]
-pub(crate) fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn wait_within<T>(
+    limit: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let deadline = Instant::now() + limit;
     loop {
-        if let Some(found) = condition() {
+        let found = condition();
+        if found.is_some() || Instant::now() >= deadline {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(PAUSE); // between two looks at the condition, which alone decides
     }
-}
-
-/// Returns whether `file` is ready for `flags`, or becomes so within `limit`.
-pub(crate) fn is_ready(file: impl AsFd, flags: PollFlags, limit: Duration) -> bool {
-    let limit = Timespec::try_from(limit).unwrap();
-    let mut files = [PollFd::new(&file, flags)];
-    poll(&mut files, Some(&limit)).unwrap();
-    files[0].revents().intersects(flags)
 }

@@ -8,7 +8,8 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFlags, Timespec, epoll};
 
 use crate::alone::alone;
-use crate::waiting::{PATIENCE, is_ready, wait_until};
+use crate::readiness::is_ready;
+use crate::waiting::{PATIENCE, wait_until};
 
 /// Both ends in the namespace of `netlink`.
 fn add_veth(netlink: &mut Netlink, near: &str, far: &str, far_namespace: &Namespace) -> LinkIndex {

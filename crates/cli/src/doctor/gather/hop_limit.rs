@@ -213,7 +213,7 @@ fn await_links() -> Result<(), String> {
         if start.elapsed() > SETTLING {
             return Err("the links between them do not carry packets".to_owned());
         }
-        thread::sleep(PAUSE);
+        thread::sleep(PAUSE); // the kernel tells nobody when a link begins to carry packets
     }
 }
 

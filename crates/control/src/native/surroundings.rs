@@ -1,0 +1,121 @@
+//! What the API has the server do, and learns from it.
+
+use model::{Attachment, Generation, Instance, InstanceId};
+use store::Snapshot;
+
+use super::views::{AttachmentView, Diagnosis};
+use crate::instances::Driver;
+
+/// What the server knows and does besides the store.
+pub trait Surroundings {
+    /// URLs at which an instance reaches the service.
+    fn endpoints(&self, instance: &Instance) -> Vec<String>;
+
+    /// The attachments of an instance, and whether they serve.
+    fn attached(&self, instance: &Instance) -> Vec<AttachmentView>;
+
+    /// How instances are attached, and what went wrong.
+    fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis;
+
+    /// Sees whether an attachment would serve. What comes back says what is missing, and the cure.
+    ///
+    /// # Errors
+    ///
+    /// In words, if it would not.
+    fn try_attachment(&self, attachment: &Attachment) -> Result<(), String>;
+
+    /// Waits until the data plane serves what the store holds at `generation`. Returns false if it
+    /// takes too long.
+    fn settles(&self, generation: Generation) -> bool;
+
+    /// An id that no instance has had.
+    ///
+    /// # Errors
+    ///
+    /// In words, if the system gives no random bytes.
+    fn fresh_instance_id(&self) -> Result<InstanceId, String>;
+
+    /// Makes an instance's machine, and says how it is attached.
+    ///
+    /// # Errors
+    ///
+    /// In words; then nothing is left of it.
+    fn make_host(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String>;
+
+    /// Removes an instance's machine, if the server made one.
+    ///
+    /// # Errors
+    ///
+    /// In words. The next start tries again.
+    fn remove_host(&self, instance: InstanceId) -> Result<(), String>;
+
+    /// The instance that the `--listen` addresses serve.
+    fn default_instance(&self) -> InstanceId;
+
+    /// URL of the management APIs.
+    fn management_endpoint(&self) -> String;
+
+    /// Name and PEM text of each certificate that verifies identity documents, once made.
+    fn certificates(&self) -> Option<Vec<(String, String)>>;
+}
+
+/// A store that no server serves: what is planned is kept, and nobody is attached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoServer;
+
+const NO_SERVER: &str = "no server runs: start one with `imds serve`";
+
+impl Surroundings for NoServer {
+    fn endpoints(&self, _: &Instance) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn attached(&self, _: &Instance) -> Vec<AttachmentView> {
+        Vec::new()
+    }
+
+    fn diagnosis(&self, snapshot: &Snapshot) -> Diagnosis {
+        Diagnosis {
+            place: None,
+            default_instance: self.default_instance(),
+            listen: Vec::new(),
+            shared_listen: Vec::new(),
+            sources: snapshot.source_count(),
+            attached: Vec::new(),
+            instances: Vec::new(),
+            undelivered: Vec::new(),
+        }
+    }
+
+    fn try_attachment(&self, _: &Attachment) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn settles(&self, _: Generation) -> bool {
+        true
+    }
+
+    fn fresh_instance_id(&self) -> Result<InstanceId, String> {
+        Err(NO_SERVER.to_owned())
+    }
+
+    fn make_host(&self, _: &Instance, _: Driver) -> Result<Attachment, String> {
+        Err(NO_SERVER.to_owned())
+    }
+
+    fn remove_host(&self, _: InstanceId) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn default_instance(&self) -> InstanceId {
+        Instance::default_id()
+    }
+
+    fn management_endpoint(&self) -> String {
+        String::new()
+    }
+
+    fn certificates(&self) -> Option<Vec<(String, String)>> {
+        None
+    }
+}
