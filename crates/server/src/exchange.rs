@@ -71,7 +71,7 @@ impl Peer {
     }
 }
 
-/// Tells which instance asks (design: from the kernel, never from a header).
+/// Tells which instance asks: the kernel says so, never a header (docs/decisions/0012-who-is-asking.md).
 fn identify(snapshot: &Snapshot, peer: Peer) -> Result<&Instance, Unanswered> {
     let find = |id| snapshot.instance(id).map(|found| &**found).ok_or(Unanswered::Unattached);
     let instance = match peer.entrance {
