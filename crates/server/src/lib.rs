@@ -9,12 +9,15 @@
 //! **What is the picture?**
 //!
 //! ```text
-//!  listener ─▶ driver ─▶ connection ─▶ exchange ─▶ metadata      one request, pure from
-//!  (sockets)   (tokio)   (state        (snapshot,   (protocol)   `connection` to the right
-//!                 │       machine)      caches) ─▶ answer (bytes)
-//!                 │
-//!                 ├─ counters ─▶ manage (/metrics, /healthz, /readyz)
-//!                 └─ signer, credentials: work done off the path, read from caches
+//!  attachments ─▶ workers: the doors that are open, and a socket of each for a worker
+//!
+//!  accept ─▶ driver ─▶ connection ─▶ exchange ─▶ metadata      one request, pure from
+//!  (door)    (tokio)   (state        (snapshot,   (protocol)   `connection` to the right
+//!               │       machine)      caches) ─▶ answer (bytes)
+//!               │
+//!               ├─ delivery ─▶ ledger: tokens that did not arrive
+//!               ├─ counters ─▶ manage (/metrics, /healthz, /readyz)
+//!               └─ signer, credentials: work done off the path, read from caches
 //! ```
 //!
 //! **Where do I start reading?** [`Exchange`], whose `reply` is the path of a request; then
