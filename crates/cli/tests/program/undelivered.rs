@@ -34,6 +34,17 @@ fn reset(stream: TcpStream) {
     drop(stream);
 }
 
+/// How many bytes that were sent over IPv4 from one port of this network namespace to another are
+/// not acknowledged; none once the connection is gone.
+fn unacknowledged(from: SocketAddr, to: SocketAddr) -> Option<u32> {
+    let [from, to] = [from, to].map(|at| format!(":{:04X}", at.port()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let connections = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut own = connections.filter(|row| row[1].ends_with(&from) && row[2].ends_with(&to));
+    let queues = own.next()?[4];
+    Some(u32::from_str_radix(queues.split(':').next().unwrap(), 16).unwrap())
+}
+
 /// Waits until tokens have been lost, so many for each reason: hop limit, reset, time-out.
 fn wait_for_losses(site: &Site, losses: [i64; 3]) {
     wait_until(&format!("{losses:?} are lost"), || (site.undelivered() == losses).then_some(()));
@@ -133,6 +144,11 @@ fn a_caller_that_resets_before_it_is_answered_has_lost_its_token_too() {
     server.while_asleep(|| {
         let mut stream = connect(server.address()).unwrap();
         stream.write_all(token_request("21600").as_bytes()).unwrap();
+        // On a busy machine a reset can overtake what was sent before it.
+        let (own, service) = (stream.local_addr().unwrap(), server.address());
+        wait_until("the request is there", || {
+            (unacknowledged(own, service) == Some(0)).then_some(())
+        });
         reset(stream);
     });
     wait_until("it is counted", || {
@@ -150,6 +166,11 @@ fn a_caller_that_resets_once_it_has_its_token_has_lost_nothing() {
         let mut stream = connect(server.address()).unwrap();
         stream.write_all(token_request("21600").as_bytes()).unwrap();
         stream.read_exact(&mut [0; 100]).unwrap();
+        // Nor may the reset overtake the acknowledgement. The end may be under way still.
+        let (own, service) = (stream.local_addr().unwrap(), server.address());
+        wait_until("it is acknowledged", || {
+            unacknowledged(service, own).is_none_or(|bytes| bytes <= 1).then_some(())
+        });
         // Unread bytes of the answer are left behind.
         reset(stream);
     }
