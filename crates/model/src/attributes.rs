@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::serial::spelled;
-use crate::{AssociationId, LaunchTemplateId, Line, Switch, Timestamp};
+use crate::{AssociationId, Generation, LaunchTemplateId, Line, Switch, Timestamp};
 
 spelled! {
     /// What becomes of an instance that shuts itself down.
@@ -57,6 +57,9 @@ pub struct Attributes {
     /// When it came into its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_since: Option<Timestamp>,
+    /// The generation in which it was stopped; none unless it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped_in: Option<Generation>,
     /// Whether the API refuses to stop it.
     pub disable_api_stop: bool,
     /// Whether the API refuses to terminate it.
@@ -78,6 +81,7 @@ impl Default for Attributes {
             profile_association: None,
             state_reason: None,
             state_since: None,
+            stopped_in: None,
             disable_api_stop: false,
             disable_api_termination: false,
             ebs_optimized: false,
