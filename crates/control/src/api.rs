@@ -1,0 +1,53 @@
+//! The management API as AWS clients speak it: bytes in, bytes out.
+//!
+//! **What is the picture?**
+//!
+//! ```text
+//! ApiRequest ─ route ─▶ Arrival: service, protocol, action, form
+//!                          │ an action reads its request type, and plans
+//!                          ▼
+//!                   Answer or ApiFault ─ document::respond ─▶ ApiResponse
+//! ```
+//!
+//! INVARIANT: nothing here opens a socket, reads a clock or looks at what is stored.
+
+pub mod document;
+pub mod fault;
+pub mod form;
+pub mod route;
+pub mod xml;
+
+pub use self::document::{Answer, ApiResponse, respond};
+pub use self::fault::ApiFault;
+
+/// A request to the management listener, as it was sent: signatures are over these bytes.
+#[derive(Clone, Debug)]
+pub struct ApiRequest<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The path, as sent.
+    pub path: &'a str,
+    /// The query string, as sent, without its question mark.
+    pub query: &'a str,
+    /// Names in lower case, and values.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl<'a> ApiRequest<'a> {
+    /// Returns the first value of a header; `name` is in lower case.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| *value)
+    }
+}
+
+/// The two families of form-encoded services, which differ in their lists, answers and times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// EC2: `X.1` in requests, `<item>` in answers, times to the millisecond.
+    Ec2,
+    /// The Query services: `X.member.1`, `<member>`, times to the second. An empty list may be sent
+    /// as an empty value.
+    Query,
+}
