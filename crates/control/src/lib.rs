@@ -9,6 +9,7 @@
 //!
 //! **Where do I start reading?** [`native::Request`], then [`start`].
 
+pub mod api;
 pub mod instances;
 pub mod keys;
 pub mod native;
