@@ -276,7 +276,8 @@ impl<S: Surroundings> Desk<'_, S> {
 
     /// Makes the machine first: an instance that is told of is served.
     fn launch(&self, launch: Launch) -> Result<InstanceId, NativeRefusal> {
-        let fresh = || self.surroundings.fresh_instance_id().map_err(NativeRefusal::Unstored);
+        let fresh = || self.surroundings.fresh_number().map_err(NativeRefusal::Unstored);
+        let fresh = || fresh().map(InstanceId::from_number);
         let id = launch.instance_id.map_or_else(fresh, Ok)?;
         let driver = launch.driver;
         let mut instance = launch.describe(id, self.store.current().generation().next(), self.now);
