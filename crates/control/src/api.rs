@@ -13,7 +13,9 @@
 
 pub mod document;
 pub mod fault;
+pub mod filter;
 pub mod form;
+pub mod page;
 pub mod route;
 mod signature;
 pub mod xml;

@@ -6,6 +6,9 @@
 //! INVARIANT: no message holds a secret, and what it repeats of a request is at most
 //! [`ECHO_CHARACTERS_MAX`] characters at a time.
 
+mod signature;
+mod things;
+
 use std::borrow::Cow;
 use std::fmt::Display;
 
@@ -213,6 +216,16 @@ impl ApiFault {
         Self::invalid_parameter_value(format!("The filter '{}' is invalid", echo(name)))
     }
 
+    /// A filter that has a name and nothing else. The text is a choice.
+    pub fn filter_without_values(name: &str) -> Self {
+        Self::invalid_parameter_value(format!("The filter '{}' has no values", echo(name)))
+    }
+
+    /// More filters, or values of one, or longer values, than EC2 takes. EC2 documents the code.
+    pub fn filter_limit_exceeded(message: impl Into<String>) -> Self {
+        Self::bad("FilterLimitExceeded", message)
+    }
+
     /// Too many requests. EC2 documents the code; the text is a choice.
     pub fn request_limit_exceeded() -> Self {
         Self::new("RequestLimitExceeded", 503, "Request limit exceeded.")
@@ -226,260 +239,6 @@ impl ApiFault {
     /// Cannot be done at the moment. EC2 documents the code.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new("Unavailable", 503, message)
-    }
-}
-
-/// Faults of signatures. The codes are documented; which service uses which of them is a choice
-/// (control plane, 1.5 and 1.8).
-impl ApiFault {
-    /// EC2: an unknown key, a wrong signature, or no session token. The text is seen.
-    pub fn auth_failure() -> Self {
-        Self::new(
-            "AuthFailure",
-            401,
-            "AWS was not able to validate the provided access credentials",
-        )
-    }
-
-    /// EC2: a signature that cannot be read. The text is seen.
-    pub fn auth_malformed() -> Self {
-        Self::new(
-            "AuthFailure",
-            401,
-            "Authorization header or parameters are not formatted correctly.",
-        )
-    }
-
-    /// EC2: signed too long ago, or with credentials that are no longer good. The text is seen.
-    pub fn request_expired() -> Self {
-        Self::bad("RequestExpired", "Request has expired.")
-    }
-
-    /// No signature. Code documented, text and status are choices.
-    pub fn missing_authentication_token() -> Self {
-        Self::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token")
-    }
-
-    /// The other services: an unknown key, or no session token.
-    pub fn invalid_client_token_id() -> Self {
-        Self::new(
-            "InvalidClientTokenId",
-            403,
-            "The security token included in the request is invalid.",
-        )
-    }
-
-    /// The other services: a wrong signature.
-    pub fn signature_does_not_match() -> Self {
-        Self::new(
-            "SignatureDoesNotMatch",
-            403,
-            "The request signature we calculated does not match the signature you provided. Check \
-             your AWS Secret Access Key and signing method. Consult the service documentation for \
-             details.",
-        )
-    }
-
-    /// The other services: signed too long ago. `text` is that of the control plane, 1.8, point 8.
-    pub fn signature_expired(text: impl Into<String>) -> Self {
-        Self::new("SignatureDoesNotMatch", 403, text)
-    }
-
-    /// The other services: session credentials that are no longer good.
-    pub fn expired_token() -> Self {
-        Self::new("ExpiredToken", 403, "The security token included in the request is expired")
-    }
-
-    /// The other services: a signature that cannot be read. `message` says what it lacks, and
-    /// repeats nothing of it.
-    pub fn incomplete_signature(message: impl Into<String>) -> Self {
-        Self::bad("IncompleteSignature", message)
-    }
-}
-
-/// Faults about one thing.
-impl ApiFault {
-    /// An instance id that is none. Seen: hexadecimal digits of another number than 8 or 17 are
-    /// `malformed`, all else is an invalid id.
-    pub fn malformed_instance_id(id: &str) -> Self {
-        let digits = id.strip_prefix("i-").filter(|digits| !digits.is_empty());
-        let is_hexadecimal = digits.is_some_and(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
-        let shown = echo(id);
-        let message = if is_hexadecimal {
-            format!("The instance ID '{shown}' is malformed")
-        } else {
-            format!("Invalid id: \"{shown}\"")
-        };
-        Self::bad("InvalidInstanceID.Malformed", message)
-    }
-
-    /// Instances that are not there. Seen with one of them; the text for several is a choice.
-    pub fn instances_not_found(ids: &[impl AsRef<str>]) -> Self {
-        let shown = echo_ids(ids);
-        let message = match ids {
-            [_] => format!("The instance ID '{shown}' does not exist"),
-            _ => format!("The instance IDs '{shown}' do not exist"),
-        };
-        Self::bad("InvalidInstanceID.NotFound", message)
-    }
-
-    /// An instance that is not there.
-    pub fn instance_not_found(id: &str) -> Self {
-        Self::instances_not_found(&[id])
-    }
-
-    /// A resource id that is none: `code` is that of its kind, such as `InvalidSubnetID.Malformed`.
-    /// EC2 documents the code for images; the text is a choice.
-    pub fn malformed_id(code: &'static str, id: &str, prefix: &str) -> Self {
-        Self::bad(code, format!("Invalid id: \"{}\" (expecting \"{prefix}...\")", echo(id)))
-    }
-
-    /// An image id that is none.
-    pub fn malformed_image_id(id: &str) -> Self {
-        Self::malformed_id("InvalidAMIID.Malformed", id, "ami-")
-    }
-
-    /// Images that are not there. Seen, square brackets included.
-    pub fn images_not_found(ids: &[impl AsRef<str>]) -> Self {
-        let shown = echo_ids(ids);
-        let message = match ids {
-            [_] => format!("The image id '[{shown}]' does not exist"),
-            _ => format!("The image ids '[{shown}]' do not exist"),
-        };
-        Self::bad("InvalidAMIID.NotFound", message)
-    }
-
-    /// An image that is not there.
-    pub fn image_not_found(id: &str) -> Self {
-        Self::images_not_found(&[id])
-    }
-
-    /// A key pair that is not there. EC2 documents the code; the text is a choice.
-    pub fn key_pair_not_found(name: &str) -> Self {
-        let name = echo(name);
-        Self::bad("InvalidKeyPair.NotFound", format!("The key pair '{name}' does not exist"))
-    }
-
-    /// A subnet id that is none.
-    pub fn malformed_subnet_id(id: &str) -> Self {
-        Self::malformed_id("InvalidSubnetID.Malformed", id, "subnet-")
-    }
-
-    /// A subnet that is not there. EC2 documents the code; the text is a choice.
-    pub fn subnet_not_found(id: &str) -> Self {
-        let id = echo(id);
-        Self::bad("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist"))
-    }
-
-    /// A security group id that is none.
-    pub fn malformed_group_id(id: &str) -> Self {
-        Self::malformed_id("InvalidGroupId.Malformed", id, "sg-")
-    }
-
-    /// A security group that is not there. EC2 documents the code; the text is a choice.
-    pub fn group_not_found(id: &str) -> Self {
-        let id = echo(id);
-        Self::bad("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"))
-    }
-
-    /// The resource of a tag that is none, or of a kind that has no tags. EC2 documents the code.
-    pub fn invalid_resource_id(id: &str) -> Self {
-        Self::bad("InvalidID", format!("The ID '{}' is not valid", echo(id)))
-    }
-
-    /// An instance in the wrong state: `participle` is `stopped`, `started` and so on. Seen with
-    /// `stopped`.
-    pub fn incorrect_instance_state(id: &str, participle: &str) -> Self {
-        let id = echo(id);
-        Self::bad(
-            "IncorrectInstanceState",
-            format!("This instance '{id}' is not in a state from which it can be {participle}."),
-        )
-    }
-
-    /// A second instance profile. Seen.
-    pub fn association_exists(instance: &str) -> Self {
-        let instance = echo(instance);
-        Self::incorrect_state(format!("There is an existing association for instance {instance}"))
-    }
-
-    /// Anything else that is not in a state for this. EC2 documents the code.
-    pub fn incorrect_state(message: impl Into<String>) -> Self {
-        Self::bad("IncorrectState", message)
-    }
-
-    /// An association that is not there. Known from other associations (control plane, 4.6).
-    pub fn association_not_found(id: &str) -> Self {
-        let id = echo(id);
-        Self::bad(
-            "InvalidAssociationID.NotFound",
-            format!("The association ID '{id}' does not exist"),
-        )
-    }
-
-    /// Termination protection. Seen.
-    pub fn termination_protected(instance: &str) -> Self {
-        let id = echo(instance);
-        Self::operation_not_permitted(format!(
-            "The instance '{id}' may not be terminated. Modify its 'disableApiTermination' \
-             instance attribute and try again."
-        ))
-    }
-}
-
-/// Faults of launch templates. EC2 documents the codes (control plane, 4.8); the texts are choices.
-impl ApiFault {
-    /// The name is taken.
-    pub fn launch_template_name_exists(name: &str) -> Self {
-        Self::bad(
-            "InvalidLaunchTemplateName.AlreadyExistsException",
-            format!("Launch template name already in use: '{}'", echo(name)),
-        )
-    }
-
-    /// The name is none.
-    pub fn launch_template_name_malformed(name: &str) -> Self {
-        Self::bad(
-            "InvalidLaunchTemplateName.MalformedException",
-            format!(
-                "The launch template name '{}' is not valid: use 3 to 128 letters, digits and \
-                 ( ) . - / _",
-                echo(name)
-            ),
-        )
-    }
-
-    /// No template has the name.
-    pub fn launch_template_name_not_found(name: &str) -> Self {
-        Self::bad(
-            "InvalidLaunchTemplateName.NotFoundException",
-            format!("The launch template with name '{}' does not exist", echo(name)),
-        )
-    }
-
-    /// The id is none.
-    pub fn launch_template_id_malformed(id: &str) -> Self {
-        Self::malformed_id("InvalidLaunchTemplateId.Malformed", id, "lt-")
-    }
-
-    /// No template has the id.
-    pub fn launch_template_id_not_found(id: &str) -> Self {
-        Self::bad(
-            "InvalidLaunchTemplateId.NotFound",
-            format!("The launch template with ID '{}' does not exist", echo(id)),
-        )
-    }
-
-    /// The template does not have the version; `template` is its id or name.
-    pub fn launch_template_version_not_found(template: &str, version: &str) -> Self {
-        Self::bad(
-            "InvalidLaunchTemplateId.VersionNotFound",
-            format!(
-                "Could not find launch template version '{}' of launch template '{}'",
-                echo(version),
-                echo(template)
-            ),
-        )
     }
 }
 
