@@ -25,7 +25,7 @@ fn meant() -> impl Strategy<Value = Meant> {
 /// Signs in either way, with either kind of credentials.
 fn sign(meant: &Meant, in_query: bool, is_temporary: bool) -> Sent {
     let signer = signer("ec2", is_temporary.then_some(TOKEN));
-    if in_query { signer.presign(meant, "60") } else { signer.sign(meant) }
+    if in_query { signer.presign(meant, Some("60")) } else { signer.sign(meant) }
 }
 
 fn is_verified(sent: &Sent, is_temporary: bool) -> bool {

@@ -76,8 +76,8 @@ impl Signer {
         sent(meant, query, headers)
     }
 
-    /// Signs a URL that is good for `lifetime` seconds.
-    pub(super) fn presign(&self, meant: &Meant, lifetime: &str) -> Sent {
+    /// Signs a URL that is good for `lifetime` seconds, if it says so.
+    pub(super) fn presign(&self, meant: &Meant, lifetime: Option<&str>) -> Sent {
         let mut headers = meant.headers.clone();
         headers.push(("host".to_owned(), "127.0.0.1:8099".to_owned()));
         let mut parameters = meant.parameters.clone();
@@ -86,7 +86,9 @@ impl Signer {
         add("X-Amz-Algorithm", "AWS4-HMAC-SHA256");
         add("X-Amz-Credential", &self.credential());
         add("X-Amz-Date", &self.time);
-        add("X-Amz-Expires", lifetime);
+        if let Some(lifetime) = lifetime {
+            add("X-Amz-Expires", lifetime);
+        }
         add("X-Amz-SignedHeaders", &names(&headers));
         if let Some(token) = self.token {
             add("X-Amz-Security-Token", token);
