@@ -3,26 +3,16 @@
 use std::sync::Arc;
 
 use model::{
-    Attachment, Generation, Instance, InstanceId, InstanceProfile, OptionLayer, OptionsChange,
-    RoleName, TagKey, Timestamp, UserData,
+    Attachment, Driver, Generation, Instance, InstanceId, InstanceProfile, OptionLayer,
+    OptionsChange, RoleName, TagKey, Timestamp, UserData,
 };
 use serde::{Deserialize, Serialize};
 use store::{Change, Origin, Snapshot};
 
+use crate::lifecycle;
 use crate::native::NativeRefusal;
 
 type Planned = Result<(Vec<Change>, ()), NativeRefusal>;
-
-/// What makes the machine that an instance describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Driver {
-    /// A network namespace on this machine, with a service namespace behind it.
-    Netns {
-        /// Whether it has a container: one more network namespace, which it forwards for.
-        container: bool,
-    },
-}
 
 /// An instance to be launched.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -56,6 +46,9 @@ impl Launch {
     pub fn describe(self, id: InstanceId, generation: Generation, now: Timestamp) -> Instance {
         let mut instance = Instance::described(id);
         instance.set_options(self.options, OptionLayer::Launch, generation);
+        if self.driver.is_some() {
+            lifecycle::launch(&mut instance, self.driver, now);
+        }
         instance.pending_time = now;
         instance.last_modified = now;
         instance.user_data = self.user_data;
@@ -72,7 +65,9 @@ pub(crate) fn add(snapshot: &Snapshot, instance: Instance) -> Planned {
         return Err(NativeRefusal::InstanceExists(instance.id));
     }
     check_role(snapshot, &instance)?;
-    Ok((vec![Change::PutInstance(Arc::new(instance), Origin::Api)], ()))
+    let gone = lifecycle::forgotten(snapshot, instance.scope(), instance.id);
+    let added = Change::PutInstance(Arc::new(instance), Origin::Api);
+    Ok((gone.into_iter().chain([added]).collect(), ()))
 }
 
 /// Plans an instance in place of the one with its id.
@@ -81,18 +76,6 @@ pub(crate) fn put(snapshot: &Snapshot, mut instance: Instance, now: Timestamp) -
     check_role(snapshot, &instance)?;
     let origin = snapshot.origin(instance.id).unwrap_or(Origin::Api);
     Ok((vec![Change::PutInstance(Arc::new(instance), origin)], ()))
-}
-
-/// Plans an instance's end.
-pub(crate) fn terminate(snapshot: &Snapshot, id: InstanceId, default: InstanceId) -> Planned {
-    find(snapshot, id)?;
-    if id == default {
-        return Err(NativeRefusal::DefaultInstance(id));
-    }
-    if snapshot.origin(id) == Some(Origin::Config) {
-        return Err(NativeRefusal::Described(id));
-    }
-    Ok((vec![Change::DeleteInstance(id)], ()))
 }
 
 /// Plans one more attachment.

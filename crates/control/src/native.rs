@@ -3,21 +3,27 @@
 //! One JSON object a line each way: a [`Request`], then an [`Answer`]. Whoever can open the socket
 //! may do everything; the file mode and the peer's user id decide who can.
 
+mod refusal;
 mod surroundings;
 mod views;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use model::{Attachment, Instance, InstanceId, OptionsChange, Timestamp};
+use model::{
+    Attachment, Instance, InstanceId, InstanceState, OptionsChange, Resource, ResourceKind,
+    Timestamp,
+};
 use serde::{Deserialize, Serialize};
-use store::{AttachmentTaken, Change, Snapshot, Store, TransactFault};
+use store::{Change, Snapshot, Store, TransactFault};
 
+pub use self::refusal::NativeRefusal;
 pub use self::surroundings::{NoServer, Surroundings};
 pub use self::views::{
     AttachmentView, Diagnosis, Environment, InstanceView, Place, UndeliveredView, Wanted,
 };
 use crate::instances::{self, Launch, find};
+use crate::lifecycle::{self, Moved};
 
 /// LIMIT: the longest request line. An instance with 16 KiB of user data and 50 long tags stays
 /// well below.
@@ -67,12 +73,27 @@ pub enum Request {
         /// The instance.
         instance: Box<Instance>,
     },
-    /// One instance.
+    /// Has the machine of an instance started anew.
+    RebootInstance {
+        /// The instance.
+        instance_id: InstanceId,
+    },
+    /// One instance, also one that has ended, for a while.
     ShowInstance {
         /// The instance.
         instance_id: InstanceId,
     },
-    /// Ends an instance, and its machine if the server made it.
+    /// Has an instance that was stopped run again.
+    StartInstance {
+        /// The instance.
+        instance_id: InstanceId,
+    },
+    /// Stops an instance, and its machine if a driver made it.
+    StopInstance {
+        /// The instance.
+        instance_id: InstanceId,
+    },
+    /// Ends an instance, and its machine if a driver made it.
     TerminateInstance {
         /// The instance.
         instance_id: InstanceId,
@@ -90,59 +111,6 @@ pub enum Answer {
     },
     /// It was done.
     Result(serde_json::Value),
-}
-
-/// Why a request is not done.
-#[derive(Debug, thiserror::Error)]
-pub enum NativeRefusal {
-    /// Another instance has the attachment.
-    #[error(
-        "{0}. Detach it there first: imds instance detach {holder} {attachment}",
-        holder = .0.holder,
-        attachment = .0.attachment
-    )]
-    AttachmentTaken(AttachmentTaken),
-    /// What it would be attached to is not there, or may not be used.
-    #[error("{0}")]
-    CannotAttach(String),
-    /// The instance that the `--listen` addresses serve.
-    #[error("{0} is the default instance of this server: it ends with the server")]
-    DefaultInstance(InstanceId),
-    /// The config file has the say.
-    #[error("{0} is described in the config file: change it there, and start the server anew")]
-    Described(InstanceId),
-    /// The machine of an instance could not be made or removed.
-    #[error("the machine of {0}: {1}")]
-    Host(InstanceId, String),
-    /// The id is in use.
-    #[error("there is an instance `{0}` already: choose another id, or none")]
-    InstanceExists(InstanceId),
-    /// No such instance.
-    #[error("there is no instance `{0}`: `imds instance list` shows those there are")]
-    InstanceUnknown(InstanceId),
-    /// No address serves the instance.
-    #[error(
-        "no address of the server serves {0}: it takes no IPv6, and --listen names no IPv4 address"
-    )]
-    NoEndpoint(InstanceId),
-    /// No such attachment.
-    #[error("{0} has no attachment {1}: `imds instance show {0}` shows those it has")]
-    NotAttached(InstanceId, Attachment),
-    /// Not finished starting.
-    #[error("the server is still starting: try again")]
-    NotReady,
-    /// A role that nobody described.
-    #[error("the instance has the role `{0}`, and no [[role]] table of the settings names it")]
-    RoleUnknown(model::RoleName),
-    /// Stored, and not served so by the time that the command must be answered.
-    #[error(
-        "the change is stored, but the server has so many others to take up that what was served \
-         before may still be, for a while: ask again in a moment"
-    )]
-    Unsettled,
-    /// Could not be stored.
-    #[error("the change could not be stored: {0}")]
-    Unstored(String),
 }
 
 /// Does what is asked. When this returns, it is durable, and the data plane serves it.
@@ -174,7 +142,7 @@ pub fn handle(
             let named = certificates.into_iter().map(|(name, pem)| (name, pem.into()));
             Ok(serde_json::Value::Object(named.collect()))
         }
-        Request::LaunchInstance(launch) => desk.launch(*launch).and_then(|id| desk.show(id)),
+        Request::LaunchInstance(launch) => desk.launch(*launch),
         Request::ListInstances {} => {
             let mut instances: Vec<_> = snapshot.instances().map(|(i, _)| desk.view(i)).collect();
             instances.sort_by_key(|view| view.instance.id);
@@ -192,15 +160,16 @@ pub fn handle(
             desk.show(id)
         }
         Request::ShowInstance { instance_id } => desk.show(instance_id),
-        Request::TerminateInstance { instance_id } => {
-            let shown = desk.show(instance_id)?;
-            let default = surroundings.default_instance();
-            desk.store(|snapshot| instances::terminate(snapshot, instance_id, default))?;
-            let settled = desk.settle();
-            let removed = surroundings.remove_host(instance_id);
-            removed.map_err(|reason| NativeRefusal::Host(instance_id, reason))?;
-            settled.map(|()| shown)
+        Request::RebootInstance { instance_id } => desk.lead(instance_id, lifecycle::reboot),
+        Request::StartInstance { instance_id } => {
+            desk.lead(instance_id, |snapshot, meant| lifecycle::start(snapshot, meant, now))
         }
+        Request::StopInstance { instance_id } => {
+            desk.lead(instance_id, |snapshot, meant| lifecycle::stop(snapshot, meant, now))
+        }
+        Request::TerminateInstance { instance_id } => desk.lead(instance_id, |snapshot, meant| {
+            lifecycle::terminate(snapshot, meant, surroundings.default_instance(), now)
+        }),
     }
 }
 
@@ -221,7 +190,9 @@ impl<S: Surroundings> Desk<'_, S> {
     }
 
     fn show(&self, id: InstanceId) -> Result<serde_json::Value, NativeRefusal> {
-        find(&self.store.snapshot(), id).map(|instance| json(&self.view(&instance)))
+        let instance = known(&self.store.snapshot(), id);
+        let instance = instance.ok_or(NativeRefusal::InstanceUnknown(id))?;
+        Ok(json(&self.view(&instance)))
     }
 
     /// Makes what is planned durable, and sees it served.
@@ -274,27 +245,66 @@ impl<S: Surroundings> Desk<'_, S> {
         self.add(|snapshot| instances::attach(snapshot, id, attachment))
     }
 
-    /// Makes the machine first: an instance that is told of is served.
-    fn launch(&self, launch: Launch) -> Result<InstanceId, NativeRefusal> {
+    fn launch(&self, launch: Launch) -> Result<serde_json::Value, NativeRefusal> {
         let fresh = || self.surroundings.fresh_number().map_err(NativeRefusal::Unstored);
         let fresh = || fresh().map(InstanceId::from_number);
         let id = launch.instance_id.map_or_else(fresh, Ok)?;
-        let driver = launch.driver;
-        let mut instance = launch.describe(id, self.store.current().generation().next(), self.now);
-        // Said before there is anything to undo.
-        instances::add(&self.store.snapshot(), instance.clone())?;
-        if let Some(driver) = driver {
-            let made = self.surroundings.make_host(&instance, driver);
-            let attachment = made.map_err(|reason| NativeRefusal::Host(id, reason))?;
-            instance.attachments.push(attachment);
-        }
-        let added = self.add(|snapshot| instances::add(snapshot, instance));
-        if added.is_err() && driver.is_some() {
-            let removed = self.surroundings.remove_host(id);
-            removed.map_err(|reason| NativeRefusal::Host(id, reason))?;
-        }
-        added.map(|()| id)
+        let instance = launch.describe(id, self.store.current().generation().next(), self.now);
+        self.store(|snapshot| instances::add(snapshot, instance))?;
+        self.see_through(id, InstanceState::Running)?;
+        // Where that takes too long, the attachments are shown as those that wait.
+        let _ = self.settle();
+        self.show(id)
     }
+
+    /// Has something done with the machine of an instance, and sees it through.
+    fn lead(
+        &self,
+        id: InstanceId,
+        plan: impl Fn(&Snapshot, lifecycle::Meant<'_>) -> Moved,
+    ) -> Result<serde_json::Value, NativeRefusal> {
+        let plan = |snapshot: &Snapshot| -> Result<_, NativeRefusal> {
+            let (changes, moved) = plan(snapshot, lifecycle::Meant::from(&[id][..]))?;
+            Ok((changes, moved.first().map(|moved| moved.after)))
+        };
+        let after = self.store.transact(plan).map_err(unwrap_plan)?;
+        let aim = match after {
+            Some(InstanceState::Pending | InstanceState::Running) => InstanceState::Running,
+            Some(InstanceState::Stopped | InstanceState::Stopping) => InstanceState::Stopped,
+            Some(InstanceState::ShuttingDown | InstanceState::Terminated) | None => {
+                InstanceState::Terminated
+            }
+        };
+        self.see_through(id, aim)?;
+        self.settle()?;
+        self.show(id)
+    }
+
+    /// Waits for the driver of an instance, for as long as a command can. One that takes longer goes on
+    /// with it, and the instance is shown as it is.
+    fn see_through(&self, id: InstanceId, aim: InstanceState) -> Result<(), NativeRefusal> {
+        if self.store.current().is_in_transition(id) {
+            self.surroundings.settles_states(&[id]);
+        }
+        let snapshot = self.store.snapshot();
+        let instance = known(&snapshot, id).ok_or(NativeRefusal::InstanceUnknown(id))?;
+        match lifecycle::failure(&instance).filter(|_| instance.state != aim) {
+            Some(reason) => Err(NativeRefusal::Machine(id, reason.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Finds an instance, or what is kept of one that has ended.
+fn known(snapshot: &Snapshot, id: InstanceId) -> Option<Arc<Instance>> {
+    let gone = || {
+        let mut kept = snapshot.resources_of(&[ResourceKind::TerminatedInstance]);
+        kept.find_map(|(_, resource)| {
+            let Resource::TerminatedInstance(gone) = &**resource else { return None };
+            (gone.id == id).then(|| Arc::new(Instance::clone(gone)))
+        })
+    };
+    snapshot.instance(id).cloned().or_else(gone)
 }
 
 fn environment(

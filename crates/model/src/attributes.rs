@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::serial::spelled;
-use crate::{AssociationId, Generation, LaunchTemplateId, Line, Switch, Timestamp};
+use crate::{
+    AssociationId, Attachment, Driver, Generation, LaunchTemplateId, Line, Machine, Switch, Timestamp,
+};
 
 spelled! {
     /// What becomes of an instance that shuts itself down.
@@ -42,12 +44,21 @@ pub struct Attributes {
     /// The client token of the launch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_token: Option<Line>,
+    /// What makes its machine; none where an operator does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Driver>,
+    /// Those of its attachments that the driver has given it: what the driver gives at the next
+    /// start takes their place, and what an operator attached stays.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub driver_attachments: Vec<Attachment>,
     /// The key pair named at launch, whether or not its public key is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_name: Option<Line>,
     /// The launch template it was launched from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launch_template: Option<TemplateUsed>,
+    /// What has become of the machine that the driver makes.
+    pub machine: Machine,
     /// The association of its instance profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_association: Option<AssociationId>,
@@ -76,8 +87,11 @@ impl Default for Attributes {
     fn default() -> Self {
         Self {
             client_token: None,
+            driver: None,
+            driver_attachments: Vec::new(),
             key_name: None,
             launch_template: None,
+            machine: Machine::Absent,
             profile_association: None,
             state_reason: None,
             state_since: None,

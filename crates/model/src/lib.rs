@@ -13,6 +13,7 @@
 //! | *instance* | the machine, virtual machine, container or process that metadata describes |
 //! | *scope* | an account in a region: what is in one is not seen from another ([`Scope`]) |
 //! | *layer* | what set an option of an instance: its launch, the account, the image … ([`OptionLayer`]) |
+//! | *driver* | what makes the machine of an instance ([`Driver`]) |
 //! | *attachment* | how an instance reaches the service, and so how the service knows who asks |
 //! | *peer* | the other end of a connection, as the kernel reports it |
 //! | *token* | the session token of `IMDSv2`: bound to an instance, good for a [`TokenTtl`] |
@@ -27,6 +28,7 @@
 
 mod attachment;
 mod attributes;
+mod driver;
 mod event;
 mod fault;
 mod id;
@@ -50,6 +52,7 @@ mod user_data;
 
 pub use attachment::{Attachment, InterfaceName, NetnsName};
 pub use attributes::{Attributes, ShutdownBehavior, StateReason, TemplateUsed};
+pub use driver::{Driver, LifecycleEvent, Machine};
 pub use event::{
     Events, LifecycleState, MaintenanceCode, MaintenanceEvent, MaintenanceState, SpotAction,
     SpotInterruption,

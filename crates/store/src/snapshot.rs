@@ -50,6 +50,8 @@ pub struct Snapshot {
     entrances_since: Generation,
     /// The generation that took a source address from an instance last.
     sources_released: Generation,
+    /// The instances whose drivers have something to do.
+    in_transition: RedBlackTreeSetSync<InstanceId>,
     roles: RedBlackTreeMapSync<RoleName, (Arc<Role>, Origin)>,
     pub(crate) resources: Resources,
     users: RedBlackTreeMapSync<(AccountId, RoleName), (Arc<User>, Origin)>,
@@ -71,6 +73,7 @@ impl Snapshot {
             any_ports: RedBlackTreeSetSync::new_sync(),
             entrances_since: generation,
             sources_released: generation,
+            in_transition: RedBlackTreeSetSync::new_sync(),
             roles: RedBlackTreeMapSync::new_sync(),
             resources: Resources::default(),
             users: RedBlackTreeMapSync::new_sync(),
@@ -112,6 +115,7 @@ impl Snapshot {
         match change {
             Change::DeleteInstance(id) => {
                 self.instances.remove_mut(&id);
+                self.in_transition.remove_mut(&id);
             }
             Change::DeleteRole(name) => {
                 self.roles.remove_mut(&name);
@@ -125,6 +129,11 @@ impl Snapshot {
             Change::PutIdentityKeys(keys) => self.identity_keys = Some(keys),
             Change::PutInstance(instance, origin) => {
                 self.claim(&instance)?;
+                if instance.due().is_some() {
+                    self.in_transition.insert_mut(instance.id);
+                } else {
+                    self.in_transition.remove_mut(&instance.id);
+                }
                 self.instances.insert_mut(instance.id, (instance, origin));
             }
             Change::PutIssuerKey(key) => self.issuer_key = Some(key),
@@ -154,7 +163,10 @@ impl Snapshot {
     fn forget_user(&mut self, name: &(AccountId, RoleName)) {
         if let Some((user, _)) = self.users.get(name).cloned() {
             for key in &user.access_keys {
-                self.access_keys.remove_mut(&key.id);
+                // Another user may have it by now.
+                if self.access_keys.get(&key.id).is_some_and(|holder| Arc::ptr_eq(holder, &user)) {
+                    self.access_keys.remove_mut(&key.id);
+                }
             }
             self.users.remove_mut(name);
         }
@@ -263,6 +275,16 @@ impl Snapshot {
     /// Returns where an instance was described.
     pub fn origin(&self, id: InstanceId) -> Option<Origin> {
         self.instances.get(&id).map(|(_, origin)| *origin)
+    }
+
+    /// Returns the instances whose drivers have something to do, by id.
+    pub fn in_transition(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.in_transition.iter().filter_map(|id| self.instance(*id))
+    }
+
+    /// Returns whether the driver of an instance has something to do.
+    pub fn is_in_transition(&self, id: InstanceId) -> bool {
+        self.in_transition.contains(&id)
     }
 
     /// Finds a role.

@@ -110,7 +110,35 @@ fn an_access_key_leads_to_its_user() {
         store.transact(|_| -> Made { Ok((put("AKIATWO"), ())) }).unwrap();
         let snapshot = store.snapshot();
         assert!(snapshot.access_key("AKIAONE").is_none(), "the user has another key now");
-        assert_eq!(&*snapshot.access_key("AKIATWO").unwrap().0.name.to_string(), "dev");
+        // A key changes hands in one change, whoever comes first in it.
+        let other = User { name: "ops".parse().unwrap(), ..user("AKIATWO") };
+        let changes = [vec![Change::PutUser(Arc::new(other), Origin::Config)], put("AKIAONE")];
+        store.transact(|_| -> Made { Ok((changes.concat(), ())) }).unwrap();
+        let snapshot = store.snapshot();
+        let name_of = |id| snapshot.access_key(id).unwrap().0.name.to_string();
+        assert_eq!((name_of("AKIAONE"), name_of("AKIATWO")), ("dev".to_owned(), "ops".to_owned()));
+    });
+}
+
+#[test]
+fn what_is_in_transition_is_known() {
+    each(|store| {
+        let commit = |change| store.transact(|_| -> Made { Ok((vec![change], ())) }).unwrap();
+        let count = || store.snapshot().in_transition().count();
+        let id = Instance::default_id();
+        let mut instance = Instance::default_instance();
+        for (state, expected) in [
+            (model::InstanceState::Pending, 1),
+            (model::InstanceState::Stopping, 1),
+            (model::InstanceState::Stopped, 0),
+            (model::InstanceState::ShuttingDown, 1),
+        ] {
+            instance.state = state;
+            commit(put(instance.clone()));
+            assert_eq!((count(), store.current().is_in_transition(id)), (expected, expected == 1));
+        }
+        commit(Change::DeleteInstance(id));
+        assert_eq!(count(), 0);
     });
 }
 

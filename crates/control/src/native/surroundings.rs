@@ -4,7 +4,7 @@ use model::{Attachment, Generation, Instance, InstanceId};
 use store::Snapshot;
 
 use super::views::{AttachmentView, Diagnosis};
-use crate::instances::Driver;
+use crate::{LaunchSettings, References};
 
 /// What the server knows and does besides the store.
 pub trait Surroundings {
@@ -38,19 +38,12 @@ pub trait Surroundings {
     /// In words, if the system gives no random bytes.
     fn fresh_number(&self) -> Result<u128, String>;
 
-    /// Makes an instance's machine, and says how it is attached.
-    ///
-    /// # Errors
-    ///
-    /// In words; then nothing is left of it.
-    fn make_host(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String>;
+    /// Waits until the drivers of these instances have done all that is due, or have failed. Returns
+    /// false if something is due still.
+    fn settles_states(&self, instances: &[InstanceId]) -> bool;
 
-    /// Removes an instance's machine, if the server made one.
-    ///
-    /// # Errors
-    ///
-    /// In words. The next start tries again.
-    fn remove_host(&self, instance: InstanceId) -> Result<(), String>;
+    /// What the operator says of launches through the EC2 API.
+    fn launch_settings(&self) -> &LaunchSettings;
 
     /// The instance that the `--listen` addresses serve.
     fn default_instance(&self) -> InstanceId;
@@ -106,12 +99,17 @@ impl Surroundings for NoServer {
         Err(NO_SERVER.to_owned())
     }
 
-    fn make_host(&self, _: &Instance, _: Driver) -> Result<Attachment, String> {
-        Err(NO_SERVER.to_owned())
+    fn settles_states(&self, _: &[InstanceId]) -> bool {
+        false
     }
 
-    fn remove_host(&self, _: InstanceId) -> Result<(), String> {
-        Ok(())
+    fn launch_settings(&self) -> &LaunchSettings {
+        static UNSET: LaunchSettings = LaunchSettings {
+            driver: None,
+            references: References::Adopt,
+            tokens_required_types: Vec::new(),
+        };
+        &UNSET
     }
 
     fn default_instance(&self) -> InstanceId {

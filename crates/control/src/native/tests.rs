@@ -1,20 +1,43 @@
-use model::{Generation, HttpTokens, Secret};
+use model::{Generation, HttpTokens, LifecycleEvent, Secret};
 use store::Memory;
 
 use super::*;
-use crate::instances::Driver;
+use crate::LaunchSettings;
+use crate::lifecycle::{Outcome, Settlement, settled};
 use crate::start::{Configured, Fresh, start};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_741_082_400);
 
-/// A server that serves nobody, in its own time.
-struct Nowhere {
+/// A server that serves nobody, in its own time. Its driver is quick, and fails where it is told to.
+struct Nowhere<'s> {
+    store: &'s Store,
     is_slow: bool,
+    failure: Option<&'static str>,
 }
 
-const AT_EASE: Nowhere = Nowhere { is_slow: false };
+impl<'s> Nowhere<'s> {
+    fn of(store: &'s Store) -> Self {
+        Self { store, is_slow: false, failure: None }
+    }
 
-impl Surroundings for Nowhere {
+    fn drive(&self, instance: &Instance, event: LifecycleEvent) {
+        let outcome = match (event, self.failure) {
+            (LifecycleEvent::Launch, None) => {
+                let attachment = format!("netns={}-imds", instance.id).parse().unwrap();
+                Outcome::Done(Some(vec![attachment]))
+            }
+            (_, None) => Outcome::Done(None),
+            (_, Some(why)) => Outcome::Failed(why.to_owned()),
+        };
+        let settlement = Settlement { id: instance.id, event, outcome };
+        let plan = |snapshot: &Snapshot| -> Result<_, Infallible> {
+            Ok((settled(snapshot, &[settlement], NOW), ()))
+        };
+        self.store.transact(plan).unwrap();
+    }
+}
+
+impl Surroundings for Nowhere<'_> {
     fn endpoints(&self, _: &Instance) -> Vec<String> {
         vec!["http://127.0.0.1:1338/".to_owned()]
     }
@@ -46,12 +69,23 @@ impl Surroundings for Nowhere {
         NoServer.in_force()
     }
 
-    fn make_host(&self, instance: &Instance, _: Driver) -> Result<Attachment, String> {
-        format!("netns={}-imds", instance.id).parse()
+    fn settles_states(&self, ids: &[InstanceId]) -> bool {
+        for id in ids {
+            // A launch that fails is followed by an end.
+            for _ in 0..2 {
+                let snapshot = self.store.snapshot();
+                let due = snapshot.instance(*id).and_then(|found| Some((found, found.due()?)));
+                if let Some((instance, event)) = due {
+                    self.drive(instance, event);
+                }
+            }
+        }
+        let snapshot = self.store.snapshot();
+        !ids.iter().any(|id| snapshot.is_in_transition(*id))
     }
 
-    fn remove_host(&self, id: InstanceId) -> Result<(), String> {
-        NoServer.remove_host(id)
+    fn launch_settings(&self) -> &LaunchSettings {
+        NoServer.launch_settings()
     }
 
     fn default_instance(&self) -> InstanceId {
@@ -81,7 +115,8 @@ fn started() -> Store {
 
 fn ask(store: &Store, request: &str) -> Result<serde_json::Value, String> {
     let request = serde_json::from_str(request).map_err(|fault| fault.to_string())?;
-    handle(request, store, &AT_EASE, NOW.plus_seconds(5)).map_err(|refusal| refusal.to_string())
+    handle(request, store, &Nowhere::of(store), NOW.plus_seconds(5))
+        .map_err(|refusal| refusal.to_string())
 }
 
 #[test]
@@ -137,7 +172,7 @@ fn a_role_without_source_is_refused() {
         profile.role = "other".parse().ok();
     }
     let request = Request::PutInstance { instance: Box::new(instance) };
-    let refusal = handle(request, &store, &AT_EASE, NOW).unwrap_err();
+    let refusal = handle(request, &store, &Nowhere::of(&store), NOW).unwrap_err();
     assert!(matches!(refusal, NativeRefusal::RoleUnknown(_)), "{refusal}");
 }
 
@@ -175,7 +210,11 @@ fn attachments_come_and_go() {
         let request = serde_json::json!({ "action": "terminate_instance", "instance_id": id });
         ask(&store, &request.to_string())
     };
-    assert_eq!(terminate(id).unwrap()["instance_id"], id);
+    let terminated = terminate(id).unwrap();
+    assert_eq!(
+        (&terminated["instance_id"], &terminated["state"]),
+        (&id.into(), &"terminated".into())
+    );
     assert!(terminate(id).unwrap_err().contains("there is no instance"));
     assert!(terminate(default).unwrap_err().contains("default instance"));
     assert_eq!(store.current().source_count(), 0);
@@ -186,7 +225,7 @@ fn whoever_is_told_that_something_has_ended_can_rely_on_it() {
     let store = started();
     let ask = |request: serde_json::Value, is_slow| {
         let request = serde_json::from_value(request).unwrap();
-        handle(request, &store, &Nowhere { is_slow }, NOW)
+        handle(request, &store, &Nowhere { is_slow, ..Nowhere::of(&store) }, NOW)
     };
     let attachment = serde_json::json!({ "listener": "127.0.0.1:8080" });
     let request = |action: &str| {
@@ -207,4 +246,37 @@ fn whoever_is_told_that_something_has_ended_can_rely_on_it() {
     });
     let refusal = ask(end, true).unwrap_err();
     assert!(matches!(refusal, NativeRefusal::Unsettled), "{refusal}");
+}
+
+#[test]
+fn an_instance_is_stopped_and_started_and_shown_when_it_has_ended() {
+    let store = started();
+    let launch = r#"{"action":"launch_instance","driver":{"netns":{"container":false}}}"#;
+    ask(&store, launch).unwrap();
+    let lead = |action: &str| {
+        let id = "i-00000000000000007";
+        let request = serde_json::json!({ "action": action, "instance_id": id });
+        ask(&store, &request.to_string())
+    };
+    assert_eq!(lead("stop_instance").unwrap()["state"], "stopped");
+    let refusal = lead("reboot_instance").unwrap_err();
+    assert!(refusal.contains("is stopped, and not in a state for `reboot`"), "{refusal}");
+    assert_eq!(lead("start_instance").unwrap().get("state"), None, "it runs");
+    lead("reboot_instance").unwrap();
+    lead("terminate_instance").unwrap();
+    assert_eq!(lead("show_instance").unwrap()["state"], "terminated");
+    // Its id is free again.
+    ask(&store, launch).unwrap();
+    let terminated = store.snapshot();
+    assert_eq!(terminated.terminated_instances(&Instance::default_instance().scope()).count(), 0);
+}
+
+#[test]
+fn why_a_machine_could_not_be_made_is_told() {
+    let store = started();
+    let failing = Nowhere { failure: Some("no room"), ..Nowhere::of(&store) };
+    let launch = r#"{"action":"launch_instance","driver":"exec"}"#;
+    let refusal = handle(serde_json::from_str(launch).unwrap(), &store, &failing, NOW).unwrap_err();
+    assert_eq!(refusal.to_string(), "the machine of i-00000000000000007: no room");
+    assert_eq!(store.snapshot().instance_count(), 1);
 }
