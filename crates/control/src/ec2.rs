@@ -14,9 +14,18 @@
 //! The order of checks is that of the control plane, 1.9: signature, form and required parameters,
 //! authorization, dry run, then what is asked for.
 
+mod attributes;
+mod client_token;
 mod instance_element;
+mod instance_profiles;
 mod instances;
 mod inventory;
+mod launch;
+mod launch_parameters;
+mod launch_template_versions;
+#[cfg(test)]
+pub(crate) mod site;
+mod tags;
 
 use std::sync::Arc;
 
@@ -79,6 +88,8 @@ macro_rules! actions {
 actions! {
     describe_instances: DescribeInstances;
     metadata_options: ModifyInstanceMetadataOptions;
+    run_instances: RunInstances;
+    state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;
 }
 
 fn run<A: Action>(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFault> {

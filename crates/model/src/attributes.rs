@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::serial::spelled;
 use crate::{
-    AssociationId, Attachment, Driver, Generation, LaunchTemplateId, Line, Machine, Switch, Timestamp,
+    AssociationId, Attachment, Driver, Generation, LaunchTemplateId, Line, Machine, Switch,
+    Timestamp,
 };
 
 spelled! {

@@ -161,6 +161,21 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Makes the tree of parameters that were read before.
+    ///
+    /// # Errors
+    ///
+    /// [`FormFault`]: `Contradiction`, `Duplicate` or `Name`.
+    pub fn from_parameters<'a>(
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, FormFault> {
+        let mut tree = Self::default();
+        for (name, value) in parameters {
+            tree.insert(name, value.to_owned())?;
+        }
+        Ok(tree)
+    }
+
     fn insert(&mut self, name: &str, value: String) -> Result<(), FormFault> {
         let named = || name.to_owned();
         let depth = name.split('.').count();

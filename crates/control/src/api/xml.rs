@@ -381,7 +381,7 @@ impl ser::SerializeMap for Opened<'_> {
 }
 
 /// `2020-09-26T14:28:58.000Z` in EC2, `2020-09-26T14:28:58Z` in the others.
-fn written_time(time: Timestamp, dialect: Dialect) -> impl Display {
+pub(crate) fn written_time(time: Timestamp, dialect: Dialect) -> impl Display {
     fmt::from_fn(move |f| match dialect {
         Dialect::Ec2 => {
             let seconds = time.to_string();

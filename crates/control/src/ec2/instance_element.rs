@@ -217,8 +217,8 @@ struct Ipv6Element {
 /// The profile of an instance.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ProfileElement {
-    arn: String,
-    id: String,
+    pub(crate) arn: String,
+    pub(crate) id: String,
 }
 
 #[derive(Debug, Serialize)]

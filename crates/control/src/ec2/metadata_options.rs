@@ -67,6 +67,15 @@ pub(crate) enum OptionsState {
 }
 
 impl OptionsState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+impl OptionsState {
     /// Whether an instance's options are in force (control plane, 2.3; design: a stopped instance
     /// has nothing in force that was changed since).
     pub(crate) fn of(instance: &Instance, desk: &Desk<'_>) -> Self {
