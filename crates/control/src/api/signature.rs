@@ -6,8 +6,9 @@
 //!                                       └─> access key id: the caller looks its key up
 //! ```
 //!
-//! INVARIANT: what is verified is what is obeyed. Every header that this crate acts upon, and that
-//! a stranger could add, must be among those signed; what can be read in two ways is refused.
+//! INVARIANT: what is verified is what is obeyed. The method, the path, the query, the host, AWS's own
+//! headers and the body are always signed, and what can be read in two ways is refused. The content
+//! type may be unsigned: no body of one protocol is a request of another.
 //!
 //! INVARIANT: an unknown key costs what a wrong signature costs, since both are verified.
 
