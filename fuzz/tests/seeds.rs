@@ -50,6 +50,11 @@ fn request() {
 }
 
 #[test]
+fn signature() {
+    replay("signature", fuzz::signature::check);
+}
+
+#[test]
 fn token() {
     replay("token", fuzz::token::check);
 }

@@ -17,13 +17,20 @@ pub mod filter;
 pub mod form;
 pub mod page;
 pub mod route;
+mod signature;
 pub mod xml;
+
+use std::fmt;
 
 pub use self::document::{Answer, ApiResponse, respond};
 pub use self::fault::ApiFault;
+pub use self::signature::{
+    AccessKey, LIFETIME_SECONDS_MAX, Presented, SIGNED_HEADERS_MAX, Session, SignatureFault,
+    Verified,
+};
 
 /// A request to the management listener, as it was sent: signatures are over these bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ApiRequest<'a> {
     /// The method, in capitals.
     pub method: &'a str,
@@ -41,6 +48,16 @@ impl<'a> ApiRequest<'a> {
     /// Returns the first value of a header; `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| *value)
+    }
+}
+
+/// Session tokens and signatures stand in headers, queries and bodies: none of them is shown.
+impl fmt::Debug for ApiRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiRequest")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    Attachment, Instance, InstanceId, InstanceProfile, OptionsChange, RoleName, TagKey, Timestamp,
-    UserData,
+    Attachment, Generation, Instance, InstanceId, InstanceProfile, OptionLayer, OptionsChange,
+    RoleName, TagKey, Timestamp, UserData,
 };
 use serde::{Deserialize, Serialize};
 use store::{Change, Origin, Snapshot};
@@ -52,10 +52,10 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Describes the instance that this launches as `id`.
-    pub fn describe(self, id: InstanceId, now: Timestamp) -> Instance {
+    /// Describes the instance that this launches as `id`, in a change that has this generation.
+    pub fn describe(self, id: InstanceId, generation: Generation, now: Timestamp) -> Instance {
         let mut instance = Instance::described(id);
-        instance.options = self.options.apply(instance.options);
+        instance.set_options(self.options, OptionLayer::Launch, generation);
         instance.pending_time = now;
         instance.last_modified = now;
         instance.user_data = self.user_data;
@@ -126,11 +126,10 @@ pub(crate) fn modify_options(
     now: Timestamp,
 ) -> Planned {
     let mut instance = (*find(snapshot, id)?).clone();
-    let options = change.apply(instance.options);
-    if options == instance.options {
+    instance.set_options(change, OptionLayer::Modify, snapshot.generation().next());
+    if instance == *find(snapshot, id)? {
         return Ok((Vec::new(), ()));
     }
-    instance.options = options;
     instance.last_modified = now;
     let origin = snapshot.origin(id).unwrap_or(Origin::Api);
     Ok((vec![Change::PutInstance(Arc::new(instance), origin)], ()))

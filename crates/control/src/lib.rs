@@ -9,8 +9,14 @@
 //!
 //! **Where do I start reading?** [`native::Request`], then [`start`].
 
+mod answer;
 pub mod api;
+mod caller;
+mod ec2;
 pub mod instances;
 pub mod keys;
 pub mod native;
 pub mod start;
+mod sts;
+
+pub use answer::answer;

@@ -276,10 +276,11 @@ impl<S: Surroundings> Desk<'_, S> {
 
     /// Makes the machine first: an instance that is told of is served.
     fn launch(&self, launch: Launch) -> Result<InstanceId, NativeRefusal> {
-        let fresh = || self.surroundings.fresh_instance_id().map_err(NativeRefusal::Unstored);
+        let fresh = || self.surroundings.fresh_number().map_err(NativeRefusal::Unstored);
+        let fresh = || fresh().map(InstanceId::from_number);
         let id = launch.instance_id.map_or_else(fresh, Ok)?;
         let driver = launch.driver;
-        let mut instance = launch.describe(id, self.now);
+        let mut instance = launch.describe(id, self.store.current().generation().next(), self.now);
         // Said before there is anything to undo.
         instances::add(&self.store.snapshot(), instance.clone())?;
         if let Some(driver) = driver {
@@ -308,7 +309,7 @@ fn environment(
         metadata_endpoint: metadata_endpoint.ok_or(NativeRefusal::NoEndpoint(default))?,
         management_endpoint: surroundings.management_endpoint(),
         region: instance.region.clone(),
-        access_key_id: administrator.access_key_id.clone(),
+        access_key_id: administrator.access_key_id.to_string(),
         secret_access_key: administrator.secret_access_key.clone(),
     })
 }

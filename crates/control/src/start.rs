@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::{
-    Attachment, CredentialSource, Generation, Instance, InstanceId, OptionsChange, Role, RoleName,
-    Secret, Timestamp,
+    Attachment, CredentialSource, Generation, Instance, InstanceId, Line, OptionLayer,
+    OptionsChange, Role, RoleName, Secret, Timestamp,
 };
 use store::{Administrator, Change, Origin, Snapshot, TokenKeyRing};
 
@@ -142,17 +142,16 @@ pub fn start(
     let default = configured.default_instance.unwrap_or_else(Instance::default_id);
     let mut changes = missing_keys(snapshot, fresh, now)?;
     let mut planned = Planned::from_snapshot(snapshot);
-    planned.describe(
-        std::mem::take(&mut configured.instances),
-        std::mem::take(&mut configured.roles),
-    )?;
+    let generation = snapshot.generation().next();
+    planned.describe(std::mem::take(&mut configured.instances), generation)?;
+    planned.describe_roles(std::mem::take(&mut configured.roles))?;
     planned.make_default_instance(default);
     let Some((instance, _)) = planned.instances.get_mut(&default) else {
         return Err(StartRefusal::NoDefaultInstance(default));
     };
-    let options = configured.default_options.apply(instance.options);
-    if options != instance.options {
-        Arc::make_mut(instance).options = options;
+    let change = configured.default_options;
+    if !change.is_empty() {
+        Arc::make_mut(instance).set_options(change, OptionLayer::Modify, generation);
     }
     let (listeners, others) = planned.check(&configured, default)?;
     changes.extend(planned.changes(snapshot, now));
@@ -191,7 +190,7 @@ fn missing_keys(
 }
 
 /// `AKIA` and sixteen letters and digits.
-fn access_key_id(random: [u8; 16]) -> String {
+fn access_key_id(random: [u8; 16]) -> Line {
     let letter = |byte: u8| char::from_digit(u32::from(byte % 32), 32).unwrap_or('a');
     // Base 32 has the digits 0 to v; AWS uses A to Z and 2 to 7.
     let aws = |digit: char| match digit {
@@ -201,7 +200,9 @@ fn access_key_id(random: [u8; 16]) -> String {
         '9' => 'Z',
         other => other.to_ascii_uppercase(),
     };
-    "AKIA".chars().chain(random.map(|byte| aws(letter(byte)))).collect()
+    let text: String = "AKIA".chars().chain(random.map(|byte| aws(letter(byte)))).collect();
+    #[expect(clippy::expect_used, reason = "letters and digits")]
+    text.parse().expect("is a line")
 }
 
 /// Instances and roles as they are to be.
@@ -221,7 +222,7 @@ impl Planned {
     fn describe(
         &mut self,
         instances: Vec<Described>,
-        roles: Vec<Role>,
+        generation: Generation,
     ) -> Result<(), StartRefusal> {
         let mut described = BTreeSet::new();
         for Described { mut instance, options } in instances {
@@ -232,9 +233,13 @@ impl Planned {
             let last = self.instances.get(&id).map(|(last, _)| last);
             if let Some(last) = last {
                 instance.options = last.options;
+                instance.option_layers = last.option_layers;
+                instance.options_since = last.options_since;
+                instance.state = last.state;
+                instance.attributes = last.attributes.clone();
                 instance.last_modified = last.last_modified;
             }
-            instance.options = options.apply(instance.options);
+            instance.set_options(options, OptionLayer::ConfigFile, generation);
             // One that is as it was stays the very same.
             let planned = match last {
                 Some(last) if **last == instance => Arc::clone(last),
@@ -243,7 +248,11 @@ impl Planned {
             self.instances.insert(id, (planned, Origin::Config));
         }
         self.instances.retain(|id, (_, origin)| *origin == Origin::Api || described.contains(id));
+        Ok(())
+    }
 
+    /// The same with roles.
+    fn describe_roles(&mut self, roles: Vec<Role>) -> Result<(), StartRefusal> {
         let mut named = BTreeSet::new();
         for role in roles {
             if !named.insert(role.name.clone()) {

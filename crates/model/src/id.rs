@@ -36,8 +36,8 @@ pub(crate) fn quoted(text: &str) -> String {
     text.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
-/// The text of a resource id; the longest is that of a subnet.
-pub type IdText = ArrayString<24>;
+/// The text of a resource id; the longest is that of an association.
+pub type IdText = ArrayString<27>;
 
 /// The digits of a resource id, four bits each, the first one first. The last four bits are 1 if
 /// there are 17 digits, and 0 if there are 8, with zeros behind them.
@@ -80,7 +80,7 @@ impl Digits {
         let length = if last & 1 == 1 { 17 } else { 8 };
         let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).take(length);
         let mut text = IdText::new();
-        // It fits: the longest prefix and 17 digits are 24 bytes.
+        // It fits: the longest prefix and 17 digits are 27 bytes.
         let _ = text.try_push_str(prefix);
         for digit in digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)) {
             let _ = text.try_push(digit);
@@ -141,6 +141,10 @@ resource_id!(
     AmiId, "ami-", "an image id"
 );
 resource_id!(
+    /// The association of an instance profile, such as `iip-assoc-0123456789abcdef0`.
+    AssociationId, "iip-assoc-", "an association id"
+);
+resource_id!(
     /// An instance, such as `i-1234567890abcdef0`.
     InstanceId, "i-", "an instance id"
 );
@@ -151,6 +155,10 @@ resource_id!(
 resource_id!(
     /// A kernel of a paravirtual image, such as `aki-0123abcd`.
     KernelId, "aki-", "a kernel id"
+);
+resource_id!(
+    /// A launch template, such as `lt-0123456789abcdef0`.
+    LaunchTemplateId, "lt-", "a launch template id"
 );
 resource_id!(
     /// A RAM disk of a paravirtual image, such as `ari-0123abcd`.
@@ -331,7 +339,8 @@ mod tests {
         {
             assert!(bad.parse::<InstanceId>().is_err(), "{bad:?}");
         }
-        assert_eq!("subnet-0123456789abcdef0".parse::<SubnetId>().unwrap().text().len(), 24);
+        let longest: AssociationId = "iip-assoc-0123456789abcdef0".parse().unwrap();
+        assert_eq!(longest.text().len(), 27);
     }
 
     #[test]

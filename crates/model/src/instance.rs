@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::serial::spelled;
 use crate::{
-    AccountId, AmiId, Attachment, Events, InstanceId, InstanceProfile, Interface, KernelId, Line,
-    MacAddress, MetadataOptions, RamdiskId, Region, ReservationId, Shared, Switch, TagKey,
+    AccountId, AmiId, Attachment, Attributes, Events, Generation, InstanceId, InstanceProfile,
+    InstanceState, Interface, KernelId, Line, MacAddress, MetadataOptions, OptionLayer,
+    OptionLayers, OptionsChange, RamdiskId, Region, ReservationId, Scope, Shared, Switch, TagKey,
     Timestamp, UserData,
 };
 
@@ -130,6 +131,18 @@ pub struct Instance {
     /// Its metadata options.
     #[serde(default)]
     pub options: MetadataOptions,
+    /// What set each of them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub option_layers: OptionLayers,
+    /// The generation that changed them last. Until it is in force, they are pending.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options_since: Generation,
+    /// Where it stands between launch and end.
+    #[serde(default = "defaults::state", skip_serializing_if = "InstanceState::is_running")]
+    pub state: InstanceState,
+    /// What only the EC2 API shows of it.
+    #[serde(default = "defaults::attributes", skip_serializing_if = "is_default")]
+    pub attributes: Shared<Attributes>,
     /// The account that owns it.
     #[serde(default = "defaults::account_id")]
     pub account_id: AccountId,
@@ -294,7 +307,38 @@ pub enum InstanceRefusal {
     },
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl Instance {
+    /// Returns the account and the region that it is in.
+    pub fn scope(&self) -> Scope {
+        Scope { account_id: self.account_id, region: self.region.clone() }
+    }
+
+    /// Whether it is in this account and region.
+    pub fn is_in(&self, scope: &Scope) -> bool {
+        self.account_id == scope.account_id && self.region == scope.region
+    }
+
+    /// Changes its options by `layer`, in a change that has this generation. An option that is set to
+    /// what it is has a new layer all the same.
+    pub fn set_options(
+        &mut self,
+        change: OptionsChange,
+        layer: OptionLayer,
+        generation: Generation,
+    ) {
+        let options = change.apply(self.options);
+        let layers = self.option_layers.after(change, layer);
+        if (options, layers) != (self.options, self.option_layers) {
+            self.options = options;
+            self.option_layers = layers;
+            self.options_since = generation;
+        }
+    }
+
     /// LIMIT: an instance has a few interfaces with a few addresses each; more is a mistake.
     pub const ATTACHMENTS_MAX: usize = 64;
 

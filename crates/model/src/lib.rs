@@ -11,6 +11,8 @@
 //! | word | meaning |
 //! |---|---|
 //! | *instance* | the machine, virtual machine, container or process that metadata describes |
+//! | *scope* | an account in a region: what is in one is not seen from another ([`Scope`]) |
+//! | *layer* | what set an option of an instance: its launch, the account, the image … ([`OptionLayer`]) |
 //! | *attachment* | how an instance reaches the service, and so how the service knows who asks |
 //! | *peer* | the other end of a connection, as the kernel reports it |
 //! | *token* | the session token of `IMDSv2`: bound to an instance, good for a [`TokenTtl`] |
@@ -24,48 +26,62 @@
 //! Start reading at [`Instance`]: the metadata tree is drawn from it and from nothing else.
 
 mod attachment;
+mod attributes;
 mod event;
 mod fault;
 mod id;
 mod instance;
 mod interface;
+mod layers;
 mod line;
 mod observation;
 mod options;
+mod resource;
 mod role;
 mod secret;
 mod serial;
 mod shared;
+mod state;
 mod tag;
 mod time;
 mod token;
+mod user;
 mod user_data;
 
 pub use attachment::{Attachment, InterfaceName, NetnsName};
+pub use attributes::{Attributes, ShutdownBehavior, StateReason, TemplateUsed};
 pub use event::{
     Events, LifecycleState, MaintenanceCode, MaintenanceEvent, MaintenanceState, SpotAction,
     SpotInterruption,
 };
 pub use fault::in_full;
 pub use id::{
-    AccountId, AmiId, Generation, IdRefusal, IdText, InstanceId, InterfaceId, KernelId, RamdiskId,
-    Region, ReservationId, SecurityGroupId, SubnetId, VpcId,
+    AccountId, AmiId, AssociationId, Generation, IdRefusal, IdText, InstanceId, InterfaceId,
+    KernelId, LaunchTemplateId, RamdiskId, Region, ReservationId, SecurityGroupId, SubnetId, VpcId,
 };
 pub use instance::{
     Architecture, BlockDevice, HostnameType, Instance, InstanceAction, InstanceRefusal, KeyPair,
     LifeCycle, Placement, System,
 };
 pub use interface::{Interface, Ipv4Address, MacAddress, SecurityGroup};
+pub use layers::{OptionLayer, OptionLayers};
 pub use line::{Line, LineRefusal};
 pub use observation::{Observation, Outcome, RequestVersion, TokenUndelivered, UndeliveredReason};
 pub use options::{HopLimit, HttpTokens, MetadataOptions, OptionsChange, Switch};
+pub use resource::{
+    Idempotency, Image, ImdsSupport, LaunchTemplate, LaunchTemplateVersion, MetadataDefaults,
+    RegisteredKeyPair, RegisteredSecurityGroup, Resource, ResourceKey, ResourceKind, ResourceTags,
+    Scope, Subnet, Vpc,
+};
 pub use role::{
     CredentialSource, InstanceProfile, InstanceProfileStatus, Role, RoleDelivery, RoleName,
     StaticCredentials,
 };
 pub use secret::Secret;
 pub use shared::{Common, Shared};
+pub use state::InstanceState;
 pub use tag::{TagKey, TagRefusal};
 pub use time::{Timestamp, TimestampRefusal};
 pub use token::{TokenTtl, TtlRefusal};
+pub use user::{AccessKey, User};
 pub use user_data::{UserData, UserDataRefusal};

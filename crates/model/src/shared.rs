@@ -112,6 +112,11 @@ impl Instance {
             id: _,
             attachments,
             options: _,
+            option_layers: _,
+            options_since: _,
+            state: _,
+            // A launch's own: no other instance has it.
+            attributes: _,
             account_id: _,
             region,
             placement,

@@ -69,19 +69,27 @@ pub enum Unanswered {
     MacUnknown,
     /// It came in where an instance is attached, from a MAC or an address that is not its own.
     NotItsAddress,
+    /// The instance is stopped, or ends.
+    NotRunning,
     /// Nobody is attached there.
     Unattached,
 }
 
 impl Unanswered {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Ipv6Disabled, Self::MacUnknown, Self::NotItsAddress, Self::Unattached];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Ipv6Disabled,
+        Self::MacUnknown,
+        Self::NotItsAddress,
+        Self::NotRunning,
+        Self::Unattached,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ipv6Disabled => "ipv6_disabled",
             Self::MacUnknown => "mac_unknown",
             Self::NotItsAddress => "not_its_address",
+            Self::NotRunning => "not_running",
             Self::Unattached => "unattached",
         }
     }

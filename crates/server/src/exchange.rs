@@ -97,6 +97,9 @@ fn identify(snapshot: &Snapshot, peer: Peer) -> Result<&Instance, Unanswered> {
             find(id)?
         }
     };
+    if !instance.state.may_ask() {
+        return Err(Unanswered::NotRunning);
+    }
     match instance.options.http_protocol_ipv6 {
         Switch::Disabled if peer.address.is_ipv6() => Err(Unanswered::Ipv6Disabled),
         Switch::Disabled | Switch::Enabled => Ok(instance),
@@ -318,7 +321,7 @@ impl Sources for Drawn<'_, '_> {
 mod tests {
     use std::convert::Infallible;
 
-    use model::{Attachment, OptionsChange};
+    use model::{Attachment, InstanceState, OptionsChange};
     use store::{Change, Memory, Origin, Store};
 
     use super::*;
@@ -353,6 +356,26 @@ mod tests {
     ) -> Result<InstanceId, Unanswered> {
         let peer = Peer { entrance, address: address.parse().unwrap(), mac };
         identify(&store.snapshot(), peer).map(|instance| instance.id)
+    }
+
+    #[test]
+    fn an_instance_that_is_stopped_is_nobody() {
+        let (store, id) = store(&["source=10.0.0.5"]);
+        for (state, expected) in [
+            (InstanceState::Pending, Ok(id)),
+            (InstanceState::Stopping, Ok(id)),
+            (InstanceState::Stopped, Err(Unanswered::NotRunning)),
+            (InstanceState::ShuttingDown, Err(Unanswered::NotRunning)),
+        ] {
+            let stopped = |snapshot: &Snapshot| {
+                let mut instance = (**snapshot.instance(id).unwrap()).clone();
+                instance.state = state;
+                let change = Change::PutInstance(Arc::new(instance), Origin::Api);
+                Ok::<_, Infallible>((vec![change], ()))
+            };
+            store.transact(stopped).unwrap();
+            assert_eq!(identified(&store, Entrance::Shared, "10.0.0.5", None), expected);
+        }
     }
 
     #[test]

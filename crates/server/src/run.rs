@@ -301,7 +301,6 @@ async fn serve(
     let hosts = Arc::new(Hosts::new(&settings.data_dir));
     let recovered = recover(&hosts, &store, &notices, stopped);
 
-    tokio::spawn(manage::serve(opened.manage, Managed { store: Arc::clone(&store), counters }));
     let generation = store.current().generation();
     let surroundings = Arc::new(Running {
         ready: Arc::clone(&ready),
@@ -310,6 +309,15 @@ async fn serve(
         ledger,
         hosts,
     });
+    tokio::spawn(manage::serve(
+        opened.manage,
+        Managed {
+            store: Arc::clone(&store),
+            counters,
+            surroundings: Arc::clone(&surroundings),
+            clock: clock.clone(),
+        },
+    ));
     tokio::spawn(admin::serve(opened.admin, Arc::clone(&store), surroundings, clock.clone()));
     let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
     watchdog::start(settings.watchdog, pulse, &board, &notices);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use metadata::{TokenKey, TokenKeys};
-use model::{AccountId, Secret, Timestamp, TokenTtl};
+use model::{AccessKey, AccountId, Line, RoleName, Secret, Timestamp, TokenTtl, User};
 
 /// A key of session tokens, and when it was made.
 #[derive(Clone, Debug)]
@@ -86,9 +86,23 @@ pub struct Administrator {
     /// The account.
     pub account_id: AccountId,
     /// The access key id.
-    pub access_key_id: String,
+    pub access_key_id: Line,
     /// The secret access key.
     pub secret_access_key: Secret<String>,
+}
+
+impl Administrator {
+    /// The administrator's user name.
+    pub const NAME: &str = "admin";
+
+    /// Returns the administrator as a user of the account.
+    pub fn user(&self) -> User {
+        #[expect(clippy::expect_used, reason = "a constant that the tests parse")]
+        let name: RoleName = Self::NAME.parse().expect("is a name");
+        let (id, secret) = (self.access_key_id.clone(), self.secret_access_key.clone());
+        let access_keys = vec![AccessKey { id, secret, session_token: None }];
+        User { name, account_id: self.account_id, access_keys }
+    }
 }
 
 /// The keys that sign identity documents, with their certificates, as `server` writes them down.

@@ -30,12 +30,16 @@ mod load;
 mod memory;
 mod record;
 mod redb;
+mod resources;
 mod snapshot;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use model::{Common, Generation, Instance, InstanceId, InstanceRefusal, Role, RoleName};
+use model::{
+    AccountId, Common, Generation, Instance, InstanceId, InstanceRefusal, Resource, ResourceKey,
+    Role, RoleName, Scope, User,
+};
 use tokio::sync::watch;
 
 pub use backend::{BATCH_RECORDS, Backend, BackendFault, Record, Write};
@@ -61,8 +65,12 @@ pub struct Store {
 pub enum Change {
     /// Forgets an instance.
     DeleteInstance(InstanceId),
+    /// Forgets what an account has in a region.
+    DeleteResource(Scope, ResourceKey),
     /// Forgets a role.
     DeleteRole(RoleName),
+    /// Forgets a user of an account.
+    DeleteUser(AccountId, RoleName),
     /// Keeps the administrator.
     PutAdministrator(Administrator),
     /// Keeps the keys that sign identity documents.
@@ -71,10 +79,14 @@ pub enum Change {
     PutInstance(Arc<Instance>, Origin),
     /// Keeps the key of the built-in credential source.
     PutIssuerKey(metadata::IssuerKey),
+    /// Keeps what an account has in a region, in place of what has the same key.
+    PutResource(Scope, Arc<Resource>),
     /// Keeps a role, in place of the one with its name.
     PutRole(Arc<Role>, Origin),
     /// Keeps the keys of session tokens.
     PutTokenKeys(Arc<TokenKeyRing>),
+    /// Keeps a user, in place of the one of its account and name.
+    PutUser(Arc<User>, Origin),
 }
 
 /// Why the store could not be opened.

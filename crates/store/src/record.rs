@@ -11,7 +11,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metadata::{IssuerKey, TokenKey};
-use model::{AccountId, Common, Instance, Role, Secret, Timestamp};
+use model::{AccountId, Common, Instance, Line, Resource, Role, Scope, Secret, Timestamp, User};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -63,6 +63,22 @@ struct InstanceRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ResourceRecord {
+    v: V1,
+    scope: Scope,
+    resource: Arc<Resource>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserRecord {
+    v: V1,
+    origin: Origin,
+    user: Arc<User>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RoleRecord {
     v: V1,
     origin: Origin,
@@ -96,7 +112,7 @@ struct SecretRecord {
 struct AdministratorRecord {
     v: V1,
     account_id: AccountId,
-    access_key_id: String,
+    access_key_id: Line,
     secret_access_key: Secret<String>,
 }
 
@@ -104,13 +120,20 @@ struct AdministratorRecord {
 fn key_of(change: &Change) -> String {
     match change {
         Change::DeleteInstance(id) => format!("instance/{id}"),
+        Change::DeleteResource(scope, key) => format!("{}/{scope}/{key}", key.kind()),
         Change::DeleteRole(name) => format!("role/{name}"),
+        Change::DeleteUser(account_id, name) => format!("user/{account_id}/{name}"),
         Change::PutAdministrator(_) => "administrator".to_owned(),
         Change::PutIdentityKeys(_) => "identity-keys".to_owned(),
         Change::PutInstance(instance, _) => format!("instance/{}", instance.id),
         Change::PutIssuerKey(_) => "issuer-key".to_owned(),
+        Change::PutResource(scope, resource) => {
+            let key = resource.key();
+            format!("{}/{scope}/{key}", key.kind())
+        }
         Change::PutRole(role, _) => format!("role/{}", role.name),
         Change::PutTokenKeys(_) => "token-keys".to_owned(),
+        Change::PutUser(user, _) => format!("user/{}/{}", user.account_id, user.name),
     }
 }
 
@@ -118,7 +141,10 @@ fn key_of(change: &Change) -> String {
 pub(crate) fn encode(change: &Change) -> Write {
     let name = key_of(change);
     match change {
-        Change::DeleteInstance(_) | Change::DeleteRole(_) => Write { key: name, value: None },
+        Change::DeleteInstance(_)
+        | Change::DeleteResource(..)
+        | Change::DeleteRole(_)
+        | Change::DeleteUser(..) => Write { key: name, value: None },
         Change::PutAdministrator(administrator) => put(
             name,
             &AdministratorRecord {
@@ -138,6 +164,10 @@ pub(crate) fn encode(change: &Change) -> Write {
         Change::PutIssuerKey(key) => {
             put(name, &SecretRecord { v: V1::One, secret: encode_key(key.secret()) })
         }
+        Change::PutResource(scope, resource) => put(
+            name,
+            &ResourceRecord { v: V1::One, scope: scope.clone(), resource: Arc::clone(resource) },
+        ),
         Change::PutRole(role, origin) => {
             put(name, &RoleRecord { v: V1::One, origin: *origin, role: Arc::clone(role) })
         }
@@ -151,6 +181,9 @@ pub(crate) fn encode(change: &Change) -> Write {
                 })
                 .collect();
             put(name, &TokenKeysRecord { v: V1::One, keys })
+        }
+        Change::PutUser(user, origin) => {
+            put(name, &UserRecord { v: V1::One, origin: *origin, user: Arc::clone(user) })
         }
     }
 }
@@ -204,6 +237,14 @@ fn read(key: &str, value: &[u8], common: &mut Common) -> Result<Change, RecordFa
             TokenKeyRing::try_from_keys(keys)
                 .map(|ring| Change::PutTokenKeys(Arc::new(ring)))
                 .ok_or(RecordFault::Key)
+        }
+        "user" => {
+            let record: UserRecord = parse(text)?;
+            Ok(Change::PutUser(record.user, record.origin))
+        }
+        kind if kind.parse::<model::ResourceKind>().is_ok() => {
+            let record: ResourceRecord = parse(text)?;
+            Ok(Change::PutResource(record.scope, record.resource))
         }
         _ => Err(RecordFault::UnknownKind),
     }

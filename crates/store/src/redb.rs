@@ -17,8 +17,9 @@ use crate::backend::{BATCH_RECORDS, Backend, BackendFault, Record, Write};
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 
-/// The format of the records. A new one needs code here that reads the old.
-const FORMAT: u64 = 1;
+/// The format of the records (docs/reference/state.md). A new one needs code here that reads the
+/// old.
+const FORMAT: u64 = 2;
 
 /// LIMIT: what redb keeps of the file in memory: the path to a record or two. Everything is read
 /// once, and changes are few; what they need, the system has at hand.
@@ -75,7 +76,8 @@ impl Redb {
                     .get("format")
                     .map_err(|fault| damaged(&self.path, &fault))?
                     .map(|format| format.value());
-                if found.is_none() {
+                // Format 1 has fewer kinds of records, and those that it has are the same.
+                if found.is_none_or(|found| found < FORMAT) {
                     meta.insert("format", FORMAT).map_err(|fault| damaged(&self.path, &fault))?;
                 }
                 found.unwrap_or(FORMAT)

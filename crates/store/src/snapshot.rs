@@ -4,11 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use metadata::{IssuerKey, TokenKeys};
-use model::{Attachment, Generation, Instance, InstanceId, MacAddress, Role, RoleName};
+use model::{
+    AccountId, Attachment, Generation, Instance, InstanceId, Line, MacAddress, Role, RoleName, User,
+};
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::Change;
 use crate::keys::{Administrator, IdentityKeyRecord, TokenKeyRing};
+use crate::resources::Resources;
 
 /// Where a thing was described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -48,6 +51,10 @@ pub struct Snapshot {
     /// The generation that took a source address from an instance last.
     sources_released: Generation,
     roles: RedBlackTreeMapSync<RoleName, (Arc<Role>, Origin)>,
+    pub(crate) resources: Resources,
+    users: RedBlackTreeMapSync<(AccountId, RoleName), (Arc<User>, Origin)>,
+    /// Whose each access key is.
+    pub(crate) access_keys: RedBlackTreeMapSync<Line, Arc<User>>,
     token_keys: Option<(Arc<TokenKeys>, Arc<TokenKeyRing>)>,
     issuer_key: Option<IssuerKey>,
     administrator: Option<Administrator>,
@@ -65,6 +72,9 @@ impl Snapshot {
             entrances_since: generation,
             sources_released: generation,
             roles: RedBlackTreeMapSync::new_sync(),
+            resources: Resources::default(),
+            users: RedBlackTreeMapSync::new_sync(),
+            access_keys: RedBlackTreeMapSync::new_sync(),
             token_keys: None,
             issuer_key: None,
             administrator: None,
@@ -106,21 +116,48 @@ impl Snapshot {
             Change::DeleteRole(name) => {
                 self.roles.remove_mut(&name);
             }
-            Change::PutAdministrator(administrator) => self.administrator = Some(administrator),
+            Change::DeleteResource(scope, key) => self.resources.delete(scope, &key),
+            Change::DeleteUser(account_id, name) => self.forget_user(&(account_id, name)),
+            Change::PutAdministrator(administrator) => {
+                self.know_keys_of(&Arc::new(administrator.user()));
+                self.administrator = Some(administrator);
+            }
             Change::PutIdentityKeys(keys) => self.identity_keys = Some(keys),
             Change::PutInstance(instance, origin) => {
                 self.claim(&instance)?;
                 self.instances.insert_mut(instance.id, (instance, origin));
             }
             Change::PutIssuerKey(key) => self.issuer_key = Some(key),
+            Change::PutResource(scope, resource) => self.resources.put(scope, resource),
             Change::PutRole(role, origin) => {
                 self.roles.insert_mut(role.name.clone(), (role, origin));
             }
             Change::PutTokenKeys(ring) => {
                 self.token_keys = Some((Arc::new(ring.token_keys()), ring));
             }
+            Change::PutUser(user, origin) => {
+                let name = (user.account_id, user.name.clone());
+                self.forget_user(&name);
+                self.know_keys_of(&user);
+                self.users.insert_mut(name, (user, origin));
+            }
         }
         Ok(())
+    }
+
+    fn know_keys_of(&mut self, user: &Arc<User>) {
+        for key in &user.access_keys {
+            self.access_keys.insert_mut(key.id.clone(), Arc::clone(user));
+        }
+    }
+
+    fn forget_user(&mut self, name: &(AccountId, RoleName)) {
+        if let Some((user, _)) = self.users.get(name).cloned() {
+            for key in &user.access_keys {
+                self.access_keys.remove_mut(&key.id);
+            }
+            self.users.remove_mut(name);
+        }
     }
 
     fn release(&mut self, id: InstanceId) {
@@ -236,6 +273,12 @@ impl Snapshot {
     /// Returns the roles and where each was described, by name.
     pub fn roles(&self) -> impl Iterator<Item = (&Arc<Role>, Origin)> {
         self.roles.values().map(|(role, origin)| (role, *origin))
+    }
+
+    /// Returns the users and where each was described, by account and name; the administrator is not
+    /// among them.
+    pub fn users(&self) -> impl Iterator<Item = (&Arc<User>, Origin)> {
+        self.users.values().map(|(user, origin)| (user, *origin))
     }
 
     /// Returns the keys of session tokens; none before the first start is done.

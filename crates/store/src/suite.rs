@@ -61,6 +61,79 @@ fn a_refused_change_changes_nothing() {
 }
 
 #[test]
+fn a_scope_sees_its_own_resources_only() {
+    each(|store| {
+        let scope = |region: &str| model::Scope {
+            account_id: "123456789012".parse().unwrap(),
+            region: region.parse().unwrap(),
+        };
+        let pair = |name: &str| {
+            let (name, created) = (name.parse().unwrap(), NOW);
+            Arc::new(Resource::KeyPair(model::RegisteredKeyPair {
+                name,
+                public_key: None,
+                created,
+            }))
+        };
+        let (here, there) = (scope("us-east-1"), scope("eu-west-1"));
+        let changes = vec![
+            Change::PutResource(here.clone(), pair("b")),
+            Change::PutResource(here.clone(), pair("a")),
+            Change::PutResource(there.clone(), pair("c")),
+        ];
+        store.transact(|_| -> Made { Ok((changes, ())) }).unwrap();
+        let names = |scope| -> Vec<String> {
+            store.snapshot().key_pairs(scope).map(|pair| pair.name.to_string()).collect()
+        };
+        assert_eq!((names(&here), names(&there)), (vec!["a".into(), "b".into()], vec!["c".into()]));
+        let key = ResourceKey::KeyPair("a".parse().unwrap());
+        let gone = vec![Change::DeleteResource(here.clone(), key)];
+        store.transact(|_| -> Made { Ok((gone, ())) }).unwrap();
+        assert_eq!(names(&here), ["b"]);
+    });
+}
+
+#[test]
+fn an_access_key_leads_to_its_user() {
+    each(|store| {
+        let user = |id: &str| User {
+            name: "dev".parse().unwrap(),
+            account_id: "210987654321".parse().unwrap(),
+            access_keys: vec![model::AccessKey {
+                id: id.parse().unwrap(),
+                secret: model::Secret::new("secret".to_owned()),
+                session_token: None,
+            }],
+        };
+        let put = |id| vec![Change::PutUser(Arc::new(user(id)), Origin::Config)];
+        store.transact(|_| -> Made { Ok((put("AKIAONE"), ())) }).unwrap();
+        store.transact(|_| -> Made { Ok((put("AKIATWO"), ())) }).unwrap();
+        let snapshot = store.snapshot();
+        assert!(snapshot.access_key("AKIAONE").is_none(), "the user has another key now");
+        assert_eq!(&*snapshot.access_key("AKIATWO").unwrap().0.name.to_string(), "dev");
+    });
+}
+
+#[test]
+fn a_state_of_format_1_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.redb");
+    // Written by version 0.1.0 before there was a control plane: a default instance whose tokens
+    // had been made optional, and one that was launched.
+    std::fs::write(&path, include_bytes!("suite/format-1.redb")).unwrap();
+    for _ in 0..2 {
+        let store = Store::open(Box::new(Redb::open(&path).unwrap())).unwrap();
+        let snapshot = store.snapshot();
+        assert_eq!(snapshot.instance_count(), 2);
+        let default = snapshot.instance(Instance::default_id()).unwrap();
+        assert_eq!(default.options.http_tokens, HttpTokens::Optional);
+        assert_eq!(default.state, model::InstanceState::Running);
+        assert!(snapshot.administrator().is_some());
+        store.transact(|_| -> Made { Ok((vec![put((**default).clone())], ())) }).unwrap();
+    }
+}
+
+#[test]
 fn racing_writers_lose_nothing() {
     each(|store| {
         let add = |number: u128| {
@@ -147,7 +220,7 @@ fn everything() -> Vec<Change> {
         Change::PutIssuerKey(metadata::IssuerKey::new([3; 32])),
         Change::PutAdministrator(Administrator {
             account_id: "123456789012".parse().unwrap(),
-            access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
             secret_access_key: model::Secret::new("secret".to_owned()),
         }),
         Change::PutIdentityKeys(IdentityKeyRecord(model::Secret::new("PEM".to_owned()))),

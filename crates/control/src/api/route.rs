@@ -127,7 +127,7 @@ impl Service {
     }
 
     /// How far a signature's time may be off, in seconds. EC2 documents 15 minutes, the others 5.
-    pub const fn skew_seconds(self) -> i64 {
+    pub const fn skew_seconds(self) -> u32 {
         match self {
             Self::Ec2 => 15 * 60,
             Self::CloudWatch | Self::Iam | Self::Organizations | Self::Sts => 5 * 60,

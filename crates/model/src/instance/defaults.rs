@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
 use super::{
-    AccountId, AmiId, Architecture, BTreeMap, BlockDevice, Events, HostnameType, Instance,
-    InstanceAction, InstanceId, InstanceProfile, Interface, KeyPair, LifeCycle, Line,
-    MetadataOptions, Placement, Region, ReservationId, Shared, Switch, System, TagKey, Timestamp,
-    UserData,
+    AccountId, AmiId, Architecture, Attributes, BTreeMap, BlockDevice, Events, Generation,
+    HostnameType, Instance, InstanceAction, InstanceId, InstanceProfile, InstanceState, Interface,
+    KeyPair, LifeCycle, Line, MetadataOptions, OptionLayers, Placement, Region, ReservationId,
+    Shared, Switch, System, TagKey, Timestamp, UserData,
 };
 use crate::serial::default_fields;
 use crate::{InstanceProfileStatus, Ipv4Address};
@@ -17,6 +17,10 @@ static DEFAULTS: LazyLock<Instance> = LazyLock::new(|| Instance {
     id: Instance::default_id(),
     attachments: Vec::new(),
     options: MetadataOptions::default(),
+    option_layers: OptionLayers::default(),
+    options_since: Generation::default(),
+    state: InstanceState::Running,
+    attributes: Shared::default(),
     account_id: "123456789012".parse().expect("is an account id"),
     region: "us-east-1".parse().expect("is a region"),
     placement: Shared::from(Placement {
@@ -62,6 +66,8 @@ static DEFAULTS: LazyLock<Instance> = LazyLock::new(|| Instance {
 
 default_fields! {
     DEFAULTS;
+    state: InstanceState,
+    attributes: Shared<Attributes>,
     account_id: AccountId,
     region: Region,
     placement: Shared<Placement>,
