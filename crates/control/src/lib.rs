@@ -1,8 +1,8 @@
 //! What operators may change.
 //!
 //! **What is this?** Plans: functions from a snapshot and a wish to the changes that make it true,
-//! or to a refusal that says why not. [`native`] is the API of the admin socket; [`start`] is what
-//! a server does before it serves.
+//! or to a refusal that says why not. [`native`] is the API of the admin socket; [`api`] is the wire
+//! of AWS clients; [`start`] is what a server does before it serves.
 //!
 //! **What does it never do?** No sockets, no clock, no randomness: time and fresh keys come in as
 //! values. It never talks to the data plane; they meet in the store.
