@@ -6,7 +6,6 @@
 //! INVARIANT: no message holds a secret, and what it repeats of a request is at most
 //! [`ECHO_CHARACTERS_MAX`] characters at a time.
 
-mod signature;
 mod things;
 
 use std::borrow::Cow;
