@@ -14,6 +14,7 @@ mod answer;
 pub mod api;
 mod caller;
 mod ec2;
+pub mod events;
 pub mod instances;
 pub mod keys;
 mod launch_settings;
