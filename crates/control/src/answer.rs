@@ -75,7 +75,8 @@ fn authenticate(
     let skew = service.skew_seconds();
     let verified = presented.verify(known.map(|(_, key)| key), service.signing_name(), skew, now);
     let verified = verified.map_err(|fault| refused(&fault))?;
-    let user: &User = known.map(|(user, _)| user).ok_or_else(|| refused(&SignatureFault::KeyUnknown))?;
+    let user: &User =
+        known.map(|(user, _)| user).ok_or_else(|| refused(&SignatureFault::KeyUnknown))?;
     let region: Region = verified.region().parse().map_err(|_| wrong_region(service))?;
     let caller = Caller::of_user(user, &region);
     Ok((caller, Scope { account_id: user.account_id, region }))

@@ -15,6 +15,7 @@
 mod authorization;
 mod canonical;
 mod fault;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -25,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::authorization::{LIFETIME_SECONDS_MAX, Presented, SIGNED_HEADERS_MAX};
 pub use self::fault::SignatureFault;
+pub use self::signing::Signer;
 
 /// Whose request it is.
 ///
