@@ -101,7 +101,9 @@ fn leave_out_absent_json(value: &mut serde_json::Value) {
 fn leave_out_absent_cbor(value: &mut ciborium::Value) {
     if let ciborium::Value::Map(members) = value {
         members.retain(|(_, member)| !member.is_null());
-        members.iter_mut().for_each(|(_, member)| leave_out_absent_cbor(member));
+        for (_, member) in members {
+            leave_out_absent_cbor(member);
+        }
     } else if let ciborium::Value::Array(elements) = value {
         elements.iter_mut().for_each(leave_out_absent_cbor);
     }
