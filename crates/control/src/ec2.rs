@@ -20,8 +20,8 @@ mod instance_element;
 mod instance_profiles;
 mod instances;
 mod inventory;
-mod launch;
-mod launch_parameters;
+pub(crate) mod launch;
+pub(crate) mod launch_parameters;
 mod launch_template_versions;
 #[cfg(test)]
 pub(crate) mod site;
@@ -73,7 +73,7 @@ pub(crate) fn answer(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFa
 
 macro_rules! actions {
     ($($module:ident: $($action:ident),+;)+) => {
-        $( mod $module; )+
+        $( pub(crate) mod $module; )+
 
         /// Every action. None if there is no such.
         fn actions(arrival: &Arrival, desk: &Desk<'_>) -> Option<Result<Answer, ApiFault>> {
