@@ -25,7 +25,6 @@ pub(crate) mod launch_parameters;
 mod launch_template_versions;
 #[cfg(test)]
 pub(crate) mod site;
-mod tags;
 
 use std::sync::Arc;
 
@@ -87,9 +86,12 @@ macro_rules! actions {
 
 actions! {
     describe_instances: DescribeInstances;
+    describe_tags: DescribeTags;
+    key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
     metadata_options: ModifyInstanceMetadataOptions;
     run_instances: RunInstances;
     state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;
+    tags: CreateTags, DeleteTags;
 }
 
 fn run<A: Action>(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFault> {

@@ -6,6 +6,7 @@
 //! INVARIANT: no message holds a secret, and what it repeats of a request is at most
 //! [`ECHO_CHARACTERS_MAX`] characters at a time.
 
+mod network;
 mod things;
 
 use std::borrow::Cow;
