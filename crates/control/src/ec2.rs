@@ -22,7 +22,7 @@ mod instances;
 mod inventory;
 mod launch;
 mod launch_parameters;
-mod launch_template_versions;
+mod launch_template_data;
 #[cfg(test)]
 pub(crate) mod site;
 mod tags;
@@ -87,6 +87,16 @@ macro_rules! actions {
 
 actions! {
     describe_instances: DescribeInstances;
+    launch_template_versions:
+        CreateLaunchTemplateVersion,
+        DeleteLaunchTemplateVersions,
+        DescribeLaunchTemplateVersions;
+    launch_templates:
+        CreateLaunchTemplate,
+        DeleteLaunchTemplate,
+        DescribeLaunchTemplates,
+        ModifyLaunchTemplate;
+    metadata_defaults: GetInstanceMetadataDefaults, ModifyInstanceMetadataDefaults;
     metadata_options: ModifyInstanceMetadataOptions;
     run_instances: RunInstances;
     state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;

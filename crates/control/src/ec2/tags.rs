@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use model::{Instance, Resource, ResourceTags, TagKey};
-use store::Change;
+use model::{Instance, Resource, ResourceKey, ResourceTags, TagKey};
+use store::{Change, Snapshot};
 
 use super::Desk;
 use super::launch_parameters::{TagParameter, TagSpecification};
@@ -80,4 +80,36 @@ pub(crate) fn specified(
 pub(crate) fn put(desk: &Desk<'_>, resource_id: &str, tags: Tags) -> Option<Change> {
     let resource_id = resource_id.parse().ok()?;
     Some(desk.put(Resource::Tags(ResourceTags { resource_id, tags })))
+}
+
+/// Reads the tags for what a request makes, where it makes nothing but `resource_types`: the tags
+/// of the first of them.
+///
+/// # Errors
+///
+/// As [`parse`], and `InvalidParameterValue` for another type.
+pub(crate) fn specified_for(
+    specifications: &[TagSpecification],
+    resource_types: &[&str],
+) -> Result<Tags, ApiFault> {
+    let types = specifications.iter().filter_map(|of| of.resource_type.as_deref());
+    if let Some(other) = types.into_iter().find(|other| !resource_types.contains(other)) {
+        let reason = "It is not a valid taggable resource type for this operation.";
+        return Err(ApiFault::invalid_value_for(other, "resourceType", reason));
+    }
+    specified(specifications, resource_types.first().copied().unwrap_or_default())
+}
+
+/// Returns the tags of something that is no instance.
+pub(crate) fn of(desk: &Desk<'_>, snapshot: &Snapshot, resource_id: &str) -> Tags {
+    let id = resource_id.parse().ok();
+    let found = id.and_then(|id| snapshot.resource_tags(&desk.scope, id));
+    found.map(|found| found.tags.clone()).unwrap_or_default()
+}
+
+/// Forgets the tags of something that is no instance, if it has any.
+pub(crate) fn forget(desk: &Desk<'_>, snapshot: &Snapshot, resource_id: &str) -> Option<Change> {
+    let id: model::Line = resource_id.parse().ok()?;
+    snapshot.resource_tags(&desk.scope, id.clone())?;
+    Some(Change::DeleteResource(desk.scope.clone(), ResourceKey::Tags(id)))
 }
