@@ -22,7 +22,7 @@ mod instances;
 mod inventory;
 pub(crate) mod launch;
 pub(crate) mod launch_parameters;
-mod launch_template_versions;
+mod launch_template_data;
 #[cfg(test)]
 pub(crate) mod site;
 
@@ -88,6 +88,16 @@ actions! {
     describe_instances: DescribeInstances;
     describe_tags: DescribeTags;
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
+    launch_template_versions:
+        CreateLaunchTemplateVersion,
+        DeleteLaunchTemplateVersions,
+        DescribeLaunchTemplateVersions;
+    launch_templates:
+        CreateLaunchTemplate,
+        DeleteLaunchTemplate,
+        DescribeLaunchTemplates,
+        ModifyLaunchTemplate;
+    metadata_defaults: GetInstanceMetadataDefaults, ModifyInstanceMetadataDefaults;
     metadata_options: ModifyInstanceMetadataOptions;
     run_instances: RunInstances;
     state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;

@@ -211,6 +211,11 @@ impl ApiFault {
         Self::bad("TagLimitExceeded", "A resource has at most 50 tags.")
     }
 
+    /// More of something than an account may have. EC2 documents the code.
+    pub fn resource_limit_exceeded(message: impl Into<String>) -> Self {
+        Self::bad("ResourceLimitExceeded", message)
+    }
+
     /// A filter that the action does not have. Seen.
     pub fn invalid_filter(name: &str) -> Self {
         Self::invalid_parameter_value(format!("The filter '{}' is invalid", echo(name)))
