@@ -14,10 +14,8 @@
 //! The order of checks is that of the control plane, 1.9: signature, form and required parameters,
 //! authorization, dry run, then what is asked for.
 
-mod attributes;
 mod client_token;
 mod instance_element;
-mod instance_profiles;
 mod instances;
 mod inventory;
 mod launch;
@@ -85,12 +83,18 @@ macro_rules! actions {
 }
 
 actions! {
+    attributes: DescribeInstanceAttribute;
     describe_instances: DescribeInstances;
     describe_tags: DescribeTags;
+    instance_profiles: AssociateIamInstanceProfile, DescribeIamInstanceProfileAssociations,
+        DisassociateIamInstanceProfile, ReplaceIamInstanceProfileAssociation;
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
     metadata_options: ModifyInstanceMetadataOptions;
+    modify_attribute: ModifyInstanceAttribute, ResetInstanceAttribute;
     run_instances: RunInstances;
+    security_groups: DescribeSecurityGroups;
     state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;
+    status: DescribeInstanceStatus, MonitorInstances, UnmonitorInstances;
     tags: CreateTags, DeleteTags;
 }
 

@@ -80,9 +80,10 @@ impl From<model::InstanceState> for StateElement {
     }
 }
 
+/// `productCodes/item`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ProductCode {
+pub(crate) struct ProductCode {
     product_code: String,
     r#type: &'static str,
 }
@@ -119,9 +120,10 @@ struct StateReasonElement {
     message: String,
 }
 
+/// `blockDeviceMapping/item`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct BlockDeviceElement {
+pub(crate) struct BlockDeviceElement {
     device_name: String,
     ebs: EbsElement,
 }
@@ -239,9 +241,10 @@ struct HibernationOptions {
     configured: bool,
 }
 
+/// `enclaveOptions`
 #[derive(Debug, Serialize)]
-struct EnclaveOptions {
-    enabled: bool,
+pub(crate) struct EnclaveOptions {
+    pub(crate) enabled: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -406,7 +409,8 @@ impl ProfileElement {
     }
 }
 
-fn product_codes(instance: &Instance) -> Vec<ProductCode> {
+/// Writes product codes.
+pub(crate) fn product_codes(instance: &Instance) -> Vec<ProductCode> {
     let code =
         |code: &model::Line| ProductCode { product_code: code.to_string(), r#type: "marketplace" };
     instance.product_codes.iter().map(code).collect()
@@ -465,7 +469,8 @@ pub(crate) fn volume_ids(instance: &Instance) -> Vec<String> {
     devices.map(|device| volume_id(instance, device)).collect()
 }
 
-fn block_devices(instance: &Instance) -> Vec<BlockDeviceElement> {
+/// Writes the volumes of an instance.
+pub(crate) fn block_devices(instance: &Instance) -> Vec<BlockDeviceElement> {
     let element = |device: &str| BlockDeviceElement {
         device_name: device.to_owned(),
         ebs: EbsElement {

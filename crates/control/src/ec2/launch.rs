@@ -10,8 +10,8 @@ use model::{
     AmiId, AssociationId, Attributes, BlockDevice, HostnameType, HttpTokens, Image, ImdsSupport,
     Instance, InstanceId, InstanceProfile, InstanceState, Interface, InterfaceId, Ipv4Address,
     KeyPair, LifeCycle, Line, MacAddress, MetadataOptions, OptionLayer, OptionLayers,
-    OptionsChange, Placement, RegisteredKeyPair, ReservationId, Resource, Scope, SecurityGroup,
-    Shared, StateReason, Subnet, Switch, TemplateUsed, UserData,
+    OptionsChange, Placement, RegisteredKeyPair, RegisteredSecurityGroup, ReservationId, Resource,
+    Scope, SecurityGroup, Shared, StateReason, Subnet, Switch, TemplateUsed, UserData,
 };
 use store::{Change, Snapshot};
 
@@ -20,6 +20,7 @@ use super::instance_profiles::{find_profile, parse_profile};
 use super::inventory::Inventory;
 use super::launch_parameters::{InterfaceParameter, LaunchParameters};
 use super::metadata_options::refuse_if_enforced;
+use super::security_groups::named_groups;
 use super::tags::{self, Tags};
 use crate::References;
 use crate::api::ApiFault;
@@ -465,29 +466,19 @@ impl<'a> Launch<'a> {
         names: &[String],
         subnet: &Subnet,
     ) -> Result<Vec<SecurityGroup>, ApiFault> {
+        let (named, adopted) = named_groups(self.desk, &self.inventory, ids, subnet.vpc_id)?;
+        self.adopted.extend(adopted);
         let known = self.inventory.security_groups();
-        let mut groups = Vec::new();
-        for text in ids {
-            let id = text.parse().map_err(|_| ApiFault::malformed_group_id(text))?;
-            let group = match known.iter().find(|group| group.id == id) {
-                Some(group) => group.clone(),
-                None if self.adopts() => {
-                    let group = self.inventory.adopt_security_group(id, subnet.vpc_id);
-                    self.adopted.push(Resource::SecurityGroup(group.clone()));
-                    group
-                }
-                None => return Err(ApiFault::group_not_found(text)),
-            };
-            groups.push(SecurityGroup { id: group.id, name: group.name });
-        }
+        let of = |group: RegisteredSecurityGroup| SecurityGroup { id: group.id, name: group.name };
+        let mut groups: Vec<_> = named.into_iter().map(of).collect();
         for name in names {
             let found = known.iter().find(|group| *group.name == **name);
             let group = found.ok_or_else(|| ApiFault::group_not_found(name))?;
-            groups.push(SecurityGroup { id: group.id, name: group.name.clone() });
+            groups.push(of(group.clone()));
         }
         if groups.is_empty() {
             let default = self.inventory.default_security_group(subnet.vpc_id);
-            groups.extend(default.map(|group| SecurityGroup { id: group.id, name: group.name }));
+            groups.extend(default.map(of));
         }
         Ok(groups)
     }
@@ -635,7 +626,7 @@ fn free_near(
 }
 
 /// EC2: the first four addresses of a subnet and the last one are reserved.
-fn usable(subnet: &Subnet) -> impl Iterator<Item = std::ops::Range<u32>> + use<> {
+pub(crate) fn usable(subnet: &Subnet) -> impl Iterator<Item = std::ops::Range<u32>> + use<> {
     let (first, last) = (subnet.ipv4_cidr.network(), subnet.ipv4_cidr.broadcast());
     let range = u32::from(first).saturating_add(4)..u32::from(last);
     (!range.is_empty()).then_some(range).into_iter()
@@ -669,7 +660,8 @@ fn parse_zone(scope: &Scope, text: &str) -> Result<Line, ApiFault> {
     })
 }
 
-fn parse_line(text: &str, name: &str) -> Result<Line, ApiFault> {
+/// Reads a short text; `name` is that of the parameter.
+pub(crate) fn parse_line(text: &str, name: &str) -> Result<Line, ApiFault> {
     text.parse().map_err(|refusal: model::LineRefusal| {
         ApiFault::invalid_value_for(text, name, &refusal.to_string())
     })
