@@ -17,6 +17,7 @@
 mod client_token;
 mod instance_element;
 mod instances;
+mod interface_element;
 mod inventory;
 mod launch;
 mod launch_parameters;
@@ -91,6 +92,9 @@ actions! {
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
     metadata_options: ModifyInstanceMetadataOptions;
     modify_attribute: ModifyInstanceAttribute, ResetInstanceAttribute;
+    network_interfaces: DescribeNetworkInterfaces;
+    networks: DescribeSubnets, DescribeVpcs;
+    regions: DescribeAvailabilityZones, DescribeRegions;
     run_instances: RunInstances;
     security_groups: DescribeSecurityGroups;
     state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;

@@ -4,6 +4,7 @@ use model::{Attributes, HostnameType, Instance, Interface, LifeCycle, Switch, Ti
 use serde::Serialize;
 
 use super::Desk;
+use super::interface_element::InterfaceElement;
 use super::inventory::spread;
 use super::metadata_options::{OptionsElement, OptionsState};
 use crate::api::xml::Time;
@@ -155,67 +156,6 @@ pub(crate) fn tag_elements<'t>(
     tags.into_iter().map(element).collect()
 }
 
-/// A network interface of an instance.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct InterfaceElement {
-    network_interface_id: String,
-    subnet_id: String,
-    vpc_id: String,
-    description: &'static str,
-    owner_id: String,
-    status: &'static str,
-    mac_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_ip_address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_dns_name: Option<String>,
-    source_dest_check: bool,
-    group_set: Vec<GroupElement>,
-    attachment: InterfaceAttachment,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    association: Option<Association>,
-    private_ip_addresses_set: Vec<PrivateAddress>,
-    ipv6_addresses_set: Vec<Ipv6Element>,
-    interface_type: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InterfaceAttachment {
-    attachment_id: String,
-    device_index: u16,
-    status: &'static str,
-    attach_time: Time,
-    delete_on_termination: bool,
-    network_card_index: u8,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Association {
-    public_ip: String,
-    public_dns_name: String,
-    ip_owner_id: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PrivateAddress {
-    private_ip_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_dns_name: Option<String>,
-    primary: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    association: Option<Association>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Ipv6Element {
-    ipv6_address: String,
-}
-
 /// The profile of an instance.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ProfileElement {
@@ -345,54 +285,6 @@ impl InstanceElement {
             },
             maintenance_options: MaintenanceOptions { auto_recovery: "default" },
             current_instance_boot_mode: "legacy-bios",
-        }
-    }
-}
-
-impl InterfaceElement {
-    pub(crate) fn new(instance: &Instance, interface: &Interface) -> Self {
-        let owner = interface.owner_id.unwrap_or(instance.account_id);
-        let public_name = instance.public_hostname(interface).unwrap_or_default();
-        let association = |public: std::net::Ipv4Addr| Association {
-            public_ip: public.to_string(),
-            public_dns_name: public_name.clone(),
-            ip_owner_id: "amazon",
-        };
-        let name = instance.hostname(interface);
-        let addresses = interface.ipv4.iter().enumerate().map(|(number, address)| PrivateAddress {
-            private_ip_address: address.private.to_string(),
-            private_dns_name: name.clone(),
-            primary: number == 0,
-            association: address.public.map(association),
-        });
-        Self {
-            network_interface_id: interface.interface_id.to_string(),
-            subnet_id: interface.subnet_id.to_string(),
-            vpc_id: interface.vpc_id.to_string(),
-            description: "",
-            owner_id: owner.to_string(),
-            status: "in-use",
-            mac_address: interface.mac.to_string(),
-            private_ip_address: interface.primary_ipv4().map(|ip| ip.to_string()),
-            private_dns_name: name.clone(),
-            source_dest_check: instance.attributes.source_dest_check == Switch::Enabled,
-            group_set: group_set(interface),
-            attachment: InterfaceAttachment {
-                attachment_id: derived_id("eni-attach-", &interface.interface_id.text()),
-                device_index: interface.device_number,
-                status: "attached",
-                attach_time: Time(instance.pending_time),
-                delete_on_termination: true,
-                network_card_index: interface.network_card.unwrap_or(0),
-            },
-            association: interface.public_ipv4s().next().map(association),
-            private_ip_addresses_set: addresses.collect(),
-            ipv6_addresses_set: interface
-                .ipv6
-                .iter()
-                .map(|address| Ipv6Element { ipv6_address: address.to_string() })
-                .collect(),
-            interface_type: "interface",
         }
     }
 }
