@@ -14,11 +14,10 @@
 //! The order of checks is that of the control plane, 1.9: signature, form and required parameters,
 //! authorization, dry run, then what is asked for.
 
-mod attributes;
 mod client_token;
 mod instance_element;
-mod instance_profiles;
 mod instances;
+mod interface_element;
 mod inventory;
 pub(crate) mod launch;
 pub(crate) mod launch_parameters;
@@ -85,8 +84,11 @@ macro_rules! actions {
 }
 
 actions! {
+    attributes: DescribeInstanceAttribute;
     describe_instances: DescribeInstances;
     describe_tags: DescribeTags;
+    instance_profiles: AssociateIamInstanceProfile, DescribeIamInstanceProfileAssociations,
+        DisassociateIamInstanceProfile, ReplaceIamInstanceProfileAssociation;
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
     launch_template_versions:
         CreateLaunchTemplateVersion,
@@ -99,8 +101,14 @@ actions! {
         ModifyLaunchTemplate;
     metadata_defaults: GetInstanceMetadataDefaults, ModifyInstanceMetadataDefaults;
     metadata_options: ModifyInstanceMetadataOptions;
+    modify_attribute: ModifyInstanceAttribute, ResetInstanceAttribute;
+    network_interfaces: DescribeNetworkInterfaces;
+    networks: DescribeSubnets, DescribeVpcs;
+    regions: DescribeAvailabilityZones, DescribeRegions;
     run_instances: RunInstances;
+    security_groups: DescribeSecurityGroups;
     state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;
+    status: DescribeInstanceStatus, MonitorInstances, UnmonitorInstances;
     tags: CreateTags, DeleteTags;
 }
 

@@ -7,6 +7,7 @@ use model::{
 use serde::Serialize;
 
 use super::Desk;
+use super::interface_element::InterfaceElement;
 use super::inventory::spread;
 use super::metadata_options::{OptionsElement, OptionsState};
 use super::tags::Tags;
@@ -84,9 +85,10 @@ impl From<model::InstanceState> for StateElement {
     }
 }
 
+/// `productCodes/item`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ProductCode {
+pub(crate) struct ProductCode {
     product_code: String,
     r#type: &'static str,
 }
@@ -123,9 +125,10 @@ struct StateReasonElement {
     message: String,
 }
 
+/// `blockDeviceMapping/item`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct BlockDeviceElement {
+pub(crate) struct BlockDeviceElement {
     device_name: String,
     ebs: EbsElement,
 }
@@ -150,67 +153,6 @@ pub(crate) struct TagElement {
 pub(crate) fn tag_elements(tags: &Tags) -> Vec<TagElement> {
     let tags = tags.iter();
     tags.map(|(key, value)| TagElement { key: key.to_string(), value: value.to_string() }).collect()
-}
-
-/// A network interface of an instance.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct InterfaceElement {
-    network_interface_id: String,
-    subnet_id: String,
-    vpc_id: String,
-    description: &'static str,
-    owner_id: String,
-    status: &'static str,
-    mac_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_ip_address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_dns_name: Option<String>,
-    source_dest_check: bool,
-    group_set: Vec<GroupElement>,
-    attachment: InterfaceAttachment,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    association: Option<Association>,
-    private_ip_addresses_set: Vec<PrivateAddress>,
-    ipv6_addresses_set: Vec<Ipv6Element>,
-    interface_type: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InterfaceAttachment {
-    attachment_id: String,
-    device_index: u16,
-    status: &'static str,
-    attach_time: Time,
-    delete_on_termination: bool,
-    network_card_index: u8,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Association {
-    public_ip: String,
-    public_dns_name: String,
-    ip_owner_id: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PrivateAddress {
-    private_ip_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_dns_name: Option<String>,
-    primary: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    association: Option<Association>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Ipv6Element {
-    ipv6_address: String,
 }
 
 /// The profile of an instance.
@@ -238,9 +180,10 @@ struct HibernationOptions {
     configured: bool,
 }
 
+/// `enclaveOptions`
 #[derive(Debug, Serialize)]
-struct EnclaveOptions {
-    enabled: bool,
+pub(crate) struct EnclaveOptions {
+    pub(crate) enabled: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -354,54 +297,6 @@ impl StateReasonElement {
     }
 }
 
-impl InterfaceElement {
-    pub(crate) fn new(instance: &Instance, interface: &Interface) -> Self {
-        let owner = interface.owner_id.unwrap_or(instance.account_id);
-        let public_name = instance.public_hostname(interface).unwrap_or_default();
-        let association = |public: std::net::Ipv4Addr| Association {
-            public_ip: public.to_string(),
-            public_dns_name: public_name.clone(),
-            ip_owner_id: "amazon",
-        };
-        let name = instance.hostname(interface);
-        let addresses = interface.ipv4.iter().enumerate().map(|(number, address)| PrivateAddress {
-            private_ip_address: address.private.to_string(),
-            private_dns_name: name.clone(),
-            primary: number == 0,
-            association: address.public.map(association),
-        });
-        Self {
-            network_interface_id: interface.interface_id.to_string(),
-            subnet_id: interface.subnet_id.to_string(),
-            vpc_id: interface.vpc_id.to_string(),
-            description: "",
-            owner_id: owner.to_string(),
-            status: "in-use",
-            mac_address: interface.mac.to_string(),
-            private_ip_address: interface.primary_ipv4().map(|ip| ip.to_string()),
-            private_dns_name: name.clone(),
-            source_dest_check: instance.attributes.source_dest_check == Switch::Enabled,
-            group_set: group_set(interface),
-            attachment: InterfaceAttachment {
-                attachment_id: derived_id("eni-attach-", &interface.interface_id.text()),
-                device_index: interface.device_number,
-                status: "attached",
-                attach_time: Time(instance.pending_time),
-                delete_on_termination: true,
-                network_card_index: interface.network_card.unwrap_or(0),
-            },
-            association: interface.public_ipv4s().next().map(association),
-            private_ip_addresses_set: addresses.collect(),
-            ipv6_addresses_set: interface
-                .ipv6
-                .iter()
-                .map(|address| Ipv6Element { ipv6_address: address.to_string() })
-                .collect(),
-            interface_type: "interface",
-        }
-    }
-}
-
 impl ProfileElement {
     /// The profile of an instance, if it has one.
     pub(crate) fn of(instance: &Instance) -> Option<Self> {
@@ -414,7 +309,8 @@ impl ProfileElement {
     }
 }
 
-fn product_codes(instance: &Instance) -> Vec<ProductCode> {
+/// Writes product codes.
+pub(crate) fn product_codes(instance: &Instance) -> Vec<ProductCode> {
     let code =
         |code: &model::Line| ProductCode { product_code: code.to_string(), r#type: "marketplace" };
     instance.product_codes.iter().map(code).collect()
@@ -473,7 +369,8 @@ pub(crate) fn volume_ids(instance: &Instance) -> Vec<String> {
     devices.map(|device| volume_id(instance, device)).collect()
 }
 
-fn block_devices(instance: &Instance) -> Vec<BlockDeviceElement> {
+/// Writes the volumes of an instance.
+pub(crate) fn block_devices(instance: &Instance) -> Vec<BlockDeviceElement> {
     let element = |device: &str| BlockDeviceElement {
         device_name: device.to_owned(),
         ebs: EbsElement {

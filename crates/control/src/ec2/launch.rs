@@ -1,7 +1,7 @@
 //! The plan of a launch: everything that a request names is looked up or adopted, every option is
 //! resolved, and each instance gets ids and addresses of its own.
 
-mod addresses;
+pub(crate) mod addresses;
 mod wiring;
 
 use base64::Engine as _;
@@ -329,7 +329,8 @@ impl Launch<'_> {
     }
 }
 
-fn parse_line(text: &str, name: &str) -> Result<Line, ApiFault> {
+/// Reads a short text; `name` is that of the parameter.
+pub(crate) fn parse_line(text: &str, name: &str) -> Result<Line, ApiFault> {
     text.parse().map_err(|refusal: model::LineRefusal| {
         ApiFault::invalid_value_for(text, name, &refusal.to_string())
     })

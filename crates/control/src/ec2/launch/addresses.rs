@@ -76,7 +76,7 @@ fn free_near(
 }
 
 /// EC2: the first four addresses of a subnet and the last one are reserved.
-fn usable(subnet: &Subnet) -> impl Iterator<Item = std::ops::Range<u32>> + use<> {
+pub(crate) fn usable(subnet: &Subnet) -> impl Iterator<Item = std::ops::Range<u32>> + use<> {
     let (first, last) = (subnet.ipv4_cidr.network(), subnet.ipv4_cidr.broadcast());
     let range = u32::from(first).saturating_add(4)..u32::from(last);
     (!range.is_empty()).then_some(range).into_iter()

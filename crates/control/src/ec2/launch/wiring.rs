@@ -1,15 +1,16 @@
 //! How a launch is wired: its subnet, its security groups, and an interface for each instance.
 
 use model::{
-    Instance, Interface, InterfaceId, Ipv4Address, Line, MacAddress, Placement, Resource, Scope,
-    SecurityGroup, Shared, Subnet, Switch,
+    Instance, Interface, InterfaceId, Ipv4Address, Line, MacAddress, Placement,
+    RegisteredSecurityGroup, Resource, Scope, SecurityGroup, Shared, Subnet, Switch,
 };
 
 use super::addresses::{Addresses, fresh_ipv6, parse_ipv6};
 use super::{Launch, parse_line};
 use crate::api::ApiFault;
-use crate::ec2::inventory::{self, Inventory};
+use crate::ec2::inventory;
 use crate::ec2::launch_parameters::InterfaceParameter;
+use crate::ec2::security_groups::named_groups;
 
 /// LIMIT: addresses of one interface; that of the largest types of EC2.
 const ADDRESSES_MAX: usize = 50;
@@ -171,29 +172,19 @@ impl<'a> Launch<'a> {
         names: &[String],
         subnet: &Subnet,
     ) -> Result<Vec<SecurityGroup>, ApiFault> {
+        let (named, adopted) = named_groups(self.desk, &self.inventory, ids, subnet.vpc_id)?;
+        self.adopted.extend(adopted);
         let known = self.inventory.security_groups();
-        let mut groups = Vec::new();
-        for text in ids {
-            let id = text.parse().map_err(|_| ApiFault::malformed_group_id(text))?;
-            let group = match known.iter().find(|group| group.id == id) {
-                Some(group) => group.clone(),
-                None if self.adopts() => {
-                    let group = Inventory::adopt_security_group(id, subnet.vpc_id);
-                    self.adopted.push(Resource::SecurityGroup(group.clone()));
-                    group
-                }
-                None => return Err(ApiFault::group_not_found(text)),
-            };
-            groups.push(SecurityGroup { id: group.id, name: group.name });
-        }
+        let of = |group: RegisteredSecurityGroup| SecurityGroup { id: group.id, name: group.name };
+        let mut groups: Vec<_> = named.into_iter().map(of).collect();
         for name in names {
             let found = known.iter().find(|group| *group.name == **name);
             let group = found.ok_or_else(|| ApiFault::group_not_found(name))?;
-            groups.push(SecurityGroup { id: group.id, name: group.name.clone() });
+            groups.push(of(group.clone()));
         }
         if groups.is_empty() {
             let default = self.inventory.default_security_group(subnet.vpc_id);
-            groups.extend(default.map(|group| SecurityGroup { id: group.id, name: group.name }));
+            groups.extend(default.map(of));
         }
         Ok(groups)
     }
