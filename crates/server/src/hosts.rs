@@ -121,9 +121,15 @@ impl Hosts {
         self.strike_out(id)
     }
 
-    /// Returns whose machines the journal knows.
+    /// Returns whose machines the journal knows, and removes entries that a crash kept from becoming
+    /// ones. To be called before any is made.
     pub(crate) fn known(&self) -> Vec<InstanceId> {
-        let entries = fs::read_dir(&self.journal).into_iter().flatten().flatten();
+        let entries = || fs::read_dir(&self.journal).into_iter().flatten().flatten();
+        for entry in entries().filter(|entry| entry.path().extension().is_some()) {
+            // It would be written anew.
+            let _ = fs::remove_file(entry.path());
+        }
+        let entries = entries();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 
