@@ -87,7 +87,7 @@ impl Hosts {
         let namespace = Place::Service.namespace_of(instance.id);
         let attachment = format!("netns={namespace}").parse()?;
         let _hold = self.hold(instance.id);
-        if self.entry(instance.id).exists() {
+        if self.has(instance.id) {
             return mend(&host).map(|()| attachment);
         }
         // What is there before the journal says otherwise is someone else's. `make` would leave it
@@ -103,6 +103,11 @@ impl Hosts {
         Ok(attachment)
     }
 
+    /// Returns whether this server has made a machine for an instance, or has begun to.
+    pub(crate) fn has(&self, id: InstanceId) -> bool {
+        self.entry(id).exists()
+    }
+
     /// Removes an instance's machine, if this server made one.
     ///
     /// # Errors
@@ -114,7 +119,7 @@ impl Hosts {
     }
 
     fn remove_held(&self, id: InstanceId) -> Result<(), String> {
-        if !self.entry(id).exists() {
+        if !self.has(id) {
             return Ok(());
         }
         Host::remove(id).map_err(|fault| in_full(&fault))?;

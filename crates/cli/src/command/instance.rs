@@ -7,8 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use control::instances::Launch;
 use control::native::{AttachmentView, InstanceView, Request};
 use model::{
-    Attachment, Driver, HopLimit, HttpTokens, InstanceId, OptionsChange, RoleName, Switch, TagKey,
-    UserData,
+    Attachment, Driver, HopLimit, HttpTokens, InstanceId, InstanceState, OptionsChange, RoleName,
+    Switch, TagKey, UserData,
 };
 
 use crate::command::serve::print_out;
@@ -293,7 +293,10 @@ fn list(matches: &ArgMatches) -> Result<(), Fault> {
             &instance.instance_type,
             instance.options.http_tokens.as_str(),
             &instance.options.http_put_response_hop_limit.to_string(),
-            &endpoints.join(" "),
+            &match instance.state {
+                InstanceState::Running => endpoints.join(" "),
+                other => format!("({other})"),
+            },
         ]));
     }
     print_out(&text)

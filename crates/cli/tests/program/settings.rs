@@ -160,10 +160,10 @@ fn users_are_described_and_each_key_leads_to_one() {
         ),
         (
             "[[user]]\nname = \"dev\"\naccount_id = \"123456789012\"\naccess_keys = [{ \
-             access_key_id = \"A\", secret_access_key = 5, hunter2 = 1 }]"
+             access_key_id = \"A\", secret_access_key = [\"hunter2\"] }]"
                 .to_owned(),
             4,
-            &["secret_access_key"],
+            &["`secret`", "not of the right kind"],
         ),
     ] {
         let config = home.write("imds.toml", &tables);
