@@ -293,9 +293,10 @@ fn list(matches: &ArgMatches) -> Result<(), Fault> {
             &instance.instance_type,
             instance.options.http_tokens.as_str(),
             &instance.options.http_put_response_hop_limit.to_string(),
-            &match instance.state {
-                InstanceState::Running => endpoints.join(" "),
-                other => format!("({other})"),
+            &if instance.state == InstanceState::Running {
+                endpoints.join(" ")
+            } else {
+                format!("({})", instance.state)
             },
         ]));
     }

@@ -161,6 +161,35 @@ fn after_the_host_was_booted_machines_are_made_again() {
 }
 
 #[test]
+fn a_machine_is_kept_while_its_instance_is_stopped_and_made_again_where_it_is_missing() {
+    alone(|| {
+        let home = Home::new();
+        let server = home.start(&[]);
+        let launch = ["instance", "launch", "--id", A, "--driver", "netns", "--container"];
+        home.result(&launch);
+        let names = names_of(A);
+        for lost in [None, Some(&names[0]), Some(&names[1])] {
+            home.result(&["instance", "stop", A]);
+            assert_eq!(namespaces(), names.clone().into());
+            for place in [&names[0], &names[2]] {
+                assert_eq!(Machine(place).hears(EC2[0]), Heard::Nothing);
+            }
+            // The host may be booted while it is stopped.
+            if let Some(name) = lost {
+                Machine(name).delete();
+            }
+            home.result(&["instance", "start", A]);
+            for container in [&[][..], &["--container"]] {
+                assert_eq!(found_in(&home, A, container), A);
+            }
+        }
+        home.result(&["instance", "terminate", A]);
+        assert_eq!((namespaces(), journal(&home)), (BTreeSet::new(), BTreeSet::new()));
+        server.stop();
+    });
+}
+
+#[test]
 fn nobody_else_waits_for_machines_that_are_made_again() {
     alone(|| {
         const MACHINES: usize = 60;
