@@ -21,6 +21,7 @@ pub mod path;
 pub mod records;
 pub mod request;
 pub mod scene;
+pub mod signature;
 pub mod token;
 pub mod tree;
 pub mod ttl;

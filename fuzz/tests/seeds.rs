@@ -40,6 +40,11 @@ fn request() {
 }
 
 #[test]
+fn signature() {
+    replay("signature", fuzz::signature::check);
+}
+
+#[test]
 fn token() {
     replay("token", fuzz::token::check);
 }

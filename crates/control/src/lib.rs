@@ -10,11 +10,17 @@
 //!
 //! **Where do I start reading?** [`native::Request`], then [`lifecycle`].
 
+mod answer;
+pub mod api;
+mod caller;
+mod ec2;
 pub mod instances;
 pub mod keys;
 mod launch_settings;
 pub mod lifecycle;
 pub mod native;
 pub mod start;
+mod sts;
 
+pub use answer::answer;
 pub use launch_settings::{LaunchSettings, References, TypePattern};

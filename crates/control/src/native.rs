@@ -246,7 +246,8 @@ impl<S: Surroundings> Desk<'_, S> {
     }
 
     fn launch(&self, launch: Launch) -> Result<serde_json::Value, NativeRefusal> {
-        let fresh = || self.surroundings.fresh_instance_id().map_err(NativeRefusal::Unstored);
+        let fresh = || self.surroundings.fresh_number().map_err(NativeRefusal::Unstored);
+        let fresh = || fresh().map(InstanceId::from_number);
         let id = launch.instance_id.map_or_else(fresh, Ok)?;
         let instance = launch.describe(id, self.store.current().generation().next(), self.now);
         self.store(|snapshot| instances::add(snapshot, instance))?;

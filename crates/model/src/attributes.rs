@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::serial::spelled;
 use crate::{
-    AssociationId, Attachment, Driver, LaunchTemplateId, Line, Machine, Switch, Timestamp,
+    AssociationId, Attachment, Driver, Generation, LaunchTemplateId, Line, Machine, Switch,
+    Timestamp,
 };
 
 spelled! {
@@ -68,6 +69,9 @@ pub struct Attributes {
     /// When it came into its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_since: Option<Timestamp>,
+    /// The generation in which it was stopped; none unless it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped_in: Option<Generation>,
     /// Whether the API refuses to stop it.
     pub disable_api_stop: bool,
     /// Whether the API refuses to terminate it.
@@ -92,6 +96,7 @@ impl Default for Attributes {
             profile_association: None,
             state_reason: None,
             state_since: None,
+            stopped_in: None,
             disable_api_stop: false,
             disable_api_termination: false,
             ebs_optimized: false,

@@ -317,6 +317,11 @@ impl Instance {
         Scope { account_id: self.account_id, region: self.region.clone() }
     }
 
+    /// Whether it is in this account and region.
+    pub fn is_in(&self, scope: &Scope) -> bool {
+        self.account_id == scope.account_id && self.region == scope.region
+    }
+
     /// Changes its options by `layer`, in a change that has this generation. An option that is set to
     /// what it is has a new layer all the same.
     pub fn set_options(

@@ -50,6 +50,12 @@ impl Board {
         self.wait_while(self.lock(), |shown| shown.settled < generation).settled >= generation
     }
 
+    /// Returns the newest generation whose attachments are taken up. What is in the snapshot of it is
+    /// in force for every request that is read from then on.
+    pub(crate) fn settled(&self) -> Generation {
+        self.lock().settled
+    }
+
     /// Has it looked at everything that is there by now, and waits for that, though not for ever.
     pub(crate) fn look_again(&self) {
         // The first look may have begun already.

@@ -308,7 +308,6 @@ async fn serve(
         machines::start(settings, &ready, &store, &clock, &notices, stopped)?;
     threads.push(thread);
 
-    tokio::spawn(manage::serve(opened.manage, Managed { store: Arc::clone(&store), counters }));
     let generation = store.current().generation();
     let surroundings = Arc::new(Running {
         ready: Arc::clone(&ready),
@@ -319,6 +318,15 @@ async fn serve(
         progress,
         launch: settings.launch.clone(),
     });
+    tokio::spawn(manage::serve(
+        opened.manage,
+        Managed {
+            store: Arc::clone(&store),
+            counters,
+            surroundings: Arc::clone(&surroundings),
+            clock: clock.clone(),
+        },
+    ));
     tokio::spawn(admin::serve(opened.admin, Arc::clone(&store), surroundings, clock.clone()));
     let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
     watchdog::start(settings.watchdog, pulse, &board, &notices);

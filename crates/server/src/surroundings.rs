@@ -130,11 +130,15 @@ impl Surroundings for Running {
         self.board.settles(generation)
     }
 
-    fn fresh_instance_id(&self) -> Result<InstanceId, String> {
+    fn in_force(&self) -> Generation {
+        self.board.settled()
+    }
+
+    fn fresh_number(&self) -> Result<u128, String> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
             .map_err(|fault| format!("the system gives no random bytes: {fault}"))?;
-        Ok(InstanceId::from_number(u128::from_be_bytes(bytes)))
+        Ok(u128::from_be_bytes(bytes))
     }
 
     fn settles_states(&self, instances: &[InstanceId]) -> bool {

@@ -28,12 +28,15 @@ pub trait Surroundings {
     /// takes too long.
     fn settles(&self, generation: Generation) -> bool;
 
-    /// An id that no instance has had.
+    /// The newest generation that the data plane has in force.
+    fn in_force(&self) -> Generation;
+
+    /// A random number: ids and addresses that nobody has had are made of it.
     ///
     /// # Errors
     ///
     /// In words, if the system gives no random bytes.
-    fn fresh_instance_id(&self) -> Result<InstanceId, String>;
+    fn fresh_number(&self) -> Result<u128, String>;
 
     /// Waits until the drivers of these instances have done all that is due, or have failed. Returns
     /// false if something is due still.
@@ -88,7 +91,11 @@ impl Surroundings for NoServer {
         true
     }
 
-    fn fresh_instance_id(&self) -> Result<InstanceId, String> {
+    fn in_force(&self) -> Generation {
+        Generation::default()
+    }
+
+    fn fresh_number(&self) -> Result<u128, String> {
         Err(NO_SERVER.to_owned())
     }
 

@@ -61,8 +61,12 @@ impl Surroundings for Nowhere<'_> {
         !self.is_slow
     }
 
-    fn fresh_instance_id(&self) -> Result<InstanceId, String> {
-        Ok(InstanceId::from_number(7))
+    fn fresh_number(&self) -> Result<u128, String> {
+        Ok(7)
+    }
+
+    fn in_force(&self) -> Generation {
+        NoServer.in_force()
     }
 
     fn settles_states(&self, ids: &[InstanceId]) -> bool {

@@ -1,0 +1,124 @@
+//! The path of a request to the management APIs.
+//!
+//! ```text
+//! decode ─▶ authenticate ─▶ read, authorize, plan, commit (ec2.rs, sts.rs) ─▶ encode
+//! ```
+
+use model::{Region, Scope, Secret, Timestamp, User};
+use store::{Snapshot, Store};
+
+use crate::api::route::{Arrival, Service, route, unknown_action};
+use crate::api::{
+    AccessKey, Answer, ApiFault, ApiRequest, ApiResponse, Presented, Session, SignatureFault,
+    respond,
+};
+use crate::caller::Caller;
+use crate::ec2;
+use crate::native::Surroundings;
+use crate::sts;
+
+/// Answers a request. When this returns, what it asked for is durable, and the data plane has it in
+/// force unless it takes long.
+pub fn answer(
+    request: &ApiRequest<'_>,
+    store: &Store,
+    surroundings: &dyn Surroundings,
+    now: Timestamp,
+) -> ApiResponse {
+    let request_id = surroundings.fresh_number().map_or_else(|_| String::new(), uuid);
+    match route(request) {
+        Err(misrouted) => respond(&misrouted.route, &request_id, Err(misrouted.fault)),
+        Ok(arrival) => {
+            let result = act(request, &arrival, store, surroundings, now);
+            respond(&arrival.route, &request_id, result)
+        }
+    }
+}
+
+fn act(
+    request: &ApiRequest<'_>,
+    arrival: &Arrival,
+    store: &Store,
+    surroundings: &dyn Surroundings,
+    now: Timestamp,
+) -> Result<Answer, ApiFault> {
+    let service = arrival.route.service;
+    let (caller, scope) = authenticate(request, service, &store.snapshot(), now)?;
+    match service {
+        Service::Ec2 => {
+            let parameters = &arrival.parameters;
+            let desk = ec2::Desk { store, surroundings, caller, scope, now, parameters };
+            ec2::answer(arrival, &desk)
+        }
+        Service::Sts => sts::answer(arrival, &caller),
+        Service::CloudWatch | Service::Iam | Service::Organizations => {
+            Err(unknown_action(&arrival.route))
+        }
+    }
+}
+
+/// Tells who signed a request, and the account and region that it is for.
+fn authenticate(
+    request: &ApiRequest<'_>,
+    service: Service,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Result<(Caller, Scope), ApiFault> {
+    let refused = |fault: &SignatureFault| {
+        let (code, status, message) = match service {
+            Service::Ec2 => fault.told_by_ec2(),
+            Service::CloudWatch | Service::Iam | Service::Organizations | Service::Sts => {
+                fault.told_by_others()
+            }
+        };
+        ApiFault::new(code, status, message)
+    };
+    let presented = Presented::parse(request).map_err(|fault| refused(&fault))?;
+    let known = snapshot.access_key(presented.access_key_id());
+    let key = known.map(|(_, key)| AccessKey {
+        id: key.id.to_string(),
+        secret: key.secret.clone(),
+        session: key.session_token.clone().map(without_end),
+    });
+    let skew = service.skew_seconds();
+    let verified = presented.verify(key.as_ref(), service.signing_name(), skew, now);
+    let verified = verified.map_err(|fault| refused(&fault))?;
+    let user: &User = known.map(|(user, _)| user).ok_or_else(ApiFault::auth_failure)?;
+    let region: Region = verified.region().parse().map_err(|_| wrong_region(service))?;
+    let caller = Caller::of_user(user, &region);
+    Ok((caller, Scope { account_id: user.account_id, region }))
+}
+
+/// Keys that came from elsewhere with a session token end where they came from.
+fn without_end(token: Secret<String>) -> Session {
+    Session { token, expiration: Timestamp::from_seconds(i64::from(u32::MAX) * 2) }
+}
+
+fn wrong_region(service: Service) -> ApiFault {
+    let text = "Credential should be scoped to a valid region.";
+    match service {
+        Service::Ec2 => ApiFault::new("AuthFailure", 401, text),
+        Service::CloudWatch | Service::Iam | Service::Organizations | Service::Sts => {
+            ApiFault::new("SignatureDoesNotMatch", 403, text)
+        }
+    }
+}
+
+/// Writes a number as a random UUID (RFC 9562, 5.4).
+fn uuid(number: u128) -> String {
+    let number = number & !(0xf << 76) & !(3 << 62) | 4 << 76 | 2 << 62;
+    let text = format!("{number:032x}");
+    let part = |from, to| text.get(from..to).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_uuids_of_version_4() {
+        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
+    }
+}
