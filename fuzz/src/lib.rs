@@ -13,6 +13,8 @@
 //! look closer at a part of it.
 
 pub mod connection;
+pub mod filter;
+pub mod form;
 pub mod framing;
 pub mod input;
 pub mod naive;

@@ -1,6 +1,7 @@
 //! Signatures: a request verifies exactly if it means what was signed, with this key, at this time.
 
-use control::api::{AccessKey, ApiRequest, Presented, Session};
+use control::api::{ApiRequest, Presented};
+use model::AccessKey;
 use model::{Secret, Timestamp};
 use sha2::{Digest as _, Sha256};
 
@@ -80,11 +81,12 @@ pub fn check(data: &[u8]) {
 const OFFSETS: [i64; 8] = [0, 900, -900, 901, -901, 3600, 3601, i64::MAX / 2000];
 
 fn key(secret: &str, token: Option<&str>) -> AccessKey {
-    let session = token.map(|token| Session {
-        token: Secret::new(token.to_owned()),
-        expiration: Timestamp::from_millis(i64::MAX),
-    });
-    AccessKey { id: ID.to_owned(), secret: Secret::new(secret.to_owned()), session }
+    AccessKey {
+        id: ID.parse().unwrap(),
+        secret: Secret::new(secret.to_owned()),
+        session_token: token.map(|token| Secret::new(token.to_owned())),
+        expiration: token.map(|_| Timestamp::from_millis(i64::MAX)),
+    }
 }
 
 fn verifies(wire: &Wire, key: &AccessKey, now: Timestamp) -> bool {

@@ -20,6 +20,16 @@ fn connection() {
 }
 
 #[test]
+fn filter() {
+    replay("filter", fuzz::filter::check);
+}
+
+#[test]
+fn form() {
+    replay("form", fuzz::form::check);
+}
+
+#[test]
 fn native() {
     replay("native", fuzz::native::check);
 }

@@ -4,14 +4,11 @@
 //! decode ─▶ authenticate ─▶ read, authorize, plan, commit (ec2.rs, sts.rs) ─▶ encode
 //! ```
 
-use model::{Region, Scope, Secret, Timestamp, User};
+use model::{Region, Scope, Timestamp, User};
 use store::{Snapshot, Store};
 
 use crate::api::route::{Arrival, Service, route, unknown_action};
-use crate::api::{
-    AccessKey, Answer, ApiFault, ApiRequest, ApiResponse, Presented, Session, SignatureFault,
-    respond,
-};
+use crate::api::{Answer, ApiFault, ApiRequest, ApiResponse, Presented, SignatureFault, respond};
 use crate::caller::Caller;
 use crate::ec2;
 use crate::native::Surroundings;
@@ -75,23 +72,14 @@ fn authenticate(
     };
     let presented = Presented::parse(request).map_err(|fault| refused(&fault))?;
     let known = snapshot.access_key(presented.access_key_id());
-    let key = known.map(|(_, key)| AccessKey {
-        id: key.id.to_string(),
-        secret: key.secret.clone(),
-        session: key.session_token.clone().map(without_end),
-    });
     let skew = service.skew_seconds();
-    let verified = presented.verify(key.as_ref(), service.signing_name(), skew, now);
+    let verified = presented.verify(known.map(|(_, key)| key), service.signing_name(), skew, now);
     let verified = verified.map_err(|fault| refused(&fault))?;
-    let user: &User = known.map(|(user, _)| user).ok_or_else(ApiFault::auth_failure)?;
+    let user: &User =
+        known.map(|(user, _)| user).ok_or_else(|| refused(&SignatureFault::KeyUnknown))?;
     let region: Region = verified.region().parse().map_err(|_| wrong_region(service))?;
     let caller = Caller::of_user(user, &region);
     Ok((caller, Scope { account_id: user.account_id, region }))
-}
-
-/// Keys that came from elsewhere with a session token end where they came from.
-fn without_end(token: Secret<String>) -> Session {
-    Session { token, expiration: Timestamp::from_seconds(i64::from(u32::MAX) * 2) }
 }
 
 fn wrong_region(service: Service) -> ApiFault {

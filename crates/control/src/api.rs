@@ -25,8 +25,7 @@ use std::fmt;
 pub use self::document::{Answer, ApiResponse, respond};
 pub use self::fault::ApiFault;
 pub use self::signature::{
-    AccessKey, LIFETIME_SECONDS_MAX, Presented, SIGNED_HEADERS_MAX, Session, SignatureFault,
-    Verified,
+    LIFETIME_SECONDS_MAX, Presented, SIGNED_HEADERS_MAX, SignatureFault, Signer, Verified,
 };
 
 /// A request to the management listener, as it was sent: signatures are over these bytes.

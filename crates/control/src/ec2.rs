@@ -19,9 +19,9 @@ mod instance_element;
 mod instances;
 mod interface_element;
 mod inventory;
-mod launch;
-mod launch_parameters;
-mod launch_template_versions;
+pub(crate) mod launch;
+pub(crate) mod launch_parameters;
+mod launch_template_data;
 #[cfg(test)]
 pub(crate) mod site;
 
@@ -71,7 +71,7 @@ pub(crate) fn answer(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFa
 
 macro_rules! actions {
     ($($module:ident: $($action:ident),+;)+) => {
-        $( mod $module; )+
+        $( pub(crate) mod $module; )+
 
         /// Every action. None if there is no such.
         fn actions(arrival: &Arrival, desk: &Desk<'_>) -> Option<Result<Answer, ApiFault>> {
@@ -80,6 +80,10 @@ macro_rules! actions {
                 _ => None,
             }
         }
+
+        /// The names of all of them.
+        #[cfg(test)]
+        const ACTIONS: &[&str] = &[$( $( stringify!($action), )+ )+];
     };
 }
 
@@ -90,6 +94,16 @@ actions! {
     instance_profiles: AssociateIamInstanceProfile, DescribeIamInstanceProfileAssociations,
         DisassociateIamInstanceProfile, ReplaceIamInstanceProfileAssociation;
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
+    launch_template_versions:
+        CreateLaunchTemplateVersion,
+        DeleteLaunchTemplateVersions,
+        DescribeLaunchTemplateVersions;
+    launch_templates:
+        CreateLaunchTemplate,
+        DeleteLaunchTemplate,
+        DescribeLaunchTemplates,
+        ModifyLaunchTemplate;
+    metadata_defaults: GetInstanceMetadataDefaults, ModifyInstanceMetadataDefaults;
     metadata_options: ModifyInstanceMetadataOptions;
     modify_attribute: ModifyInstanceAttribute, ResetInstanceAttribute;
     network_interfaces: DescribeNetworkInterfaces;
@@ -177,3 +191,6 @@ fn fault_of(fault: TransactFault<ApiFault>) -> ApiFault {
         TransactFault::Backend(_) => ApiFault::internal(),
     }
 }
+
+#[cfg(test)]
+mod tests;

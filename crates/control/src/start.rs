@@ -4,15 +4,19 @@
 //! Facts of a described instance follow the file at every start. Its options do not: those that
 //! the file names are set like a modify at that moment, the others stay as they were last set.
 
+mod users;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::{
     Attachment, CredentialSource, Generation, Instance, InstanceId, Line, OptionLayer,
-    OptionsChange, Role, RoleName, Secret, Timestamp,
+    OptionsChange, Role, RoleName, Secret, Timestamp, User,
 };
 use store::{Administrator, Change, Origin, Snapshot, TokenKeyRing};
+
+pub use self::users::UserName;
 
 /// What the settings ask of a start.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +25,8 @@ pub struct Configured {
     pub instances: Vec<Described>,
     /// The `[[role]]` tables.
     pub roles: Vec<Role>,
+    /// The `[[user]]` tables.
+    pub users: Vec<User>,
     /// The instance that the `--listen` addresses serve; the built-in one if none is named.
     pub default_instance: Option<InstanceId>,
     /// Set on that instance at this start.
@@ -112,6 +118,24 @@ pub enum StartRefusal {
         /// The instance.
         instance: InstanceId,
     },
+    /// Two users have one access key, or one has the administrator's.
+    #[error(
+        "the user `{user}` has the access key {access_key_id}, and so has {holder}: who signs with \
+         it could not be told. Give each user keys of its own"
+    )]
+    SharedAccessKey {
+        /// The user.
+        user: UserName,
+        /// The key's id.
+        access_key_id: Line,
+        /// Who has it already.
+        holder: String,
+    },
+    /// A user has the administrator's name.
+    #[error(
+        "the user `{0}` is the administrator, whom the server makes itself: choose another name"
+    )]
+    UserIsAdministrator(UserName),
     /// One thing is described twice.
     #[error("{0} is described twice: keep one of the tables")]
     Twice(String),
@@ -145,6 +169,13 @@ pub fn start(
     let generation = snapshot.generation().next();
     planned.describe(std::mem::take(&mut configured.instances), generation)?;
     planned.describe_roles(std::mem::take(&mut configured.roles))?;
+    let new = changes.iter().find_map(|change| {
+        let Change::PutAdministrator(new) = change else { return None };
+        Some(new)
+    });
+    if let Some(administrator) = new.or(snapshot.administrator()) {
+        planned.describe_users(std::mem::take(&mut configured.users), administrator)?;
+    }
     planned.make_default_instance(default);
     let Some((instance, _)) = planned.instances.get_mut(&default) else {
         return Err(StartRefusal::NoDefaultInstance(default));
@@ -209,13 +240,16 @@ fn access_key_id(random: [u8; 16]) -> Line {
 struct Planned {
     instances: BTreeMap<InstanceId, (Arc<Instance>, Origin)>,
     roles: BTreeMap<RoleName, (Arc<Role>, Origin)>,
+    users: BTreeMap<UserName, (Arc<User>, Origin)>,
 }
 
 impl Planned {
     fn from_snapshot(snapshot: &Snapshot) -> Self {
         let instances = snapshot.instances().map(|(i, origin)| (i.id, (Arc::clone(i), origin)));
         let roles = snapshot.roles().map(|(r, origin)| (r.name.clone(), (Arc::clone(r), origin)));
-        Self { instances: instances.collect(), roles: roles.collect() }
+        let users =
+            snapshot.users().map(|(user, origin)| (UserName::of(user), (Arc::clone(user), origin)));
+        Self { instances: instances.collect(), roles: roles.collect(), users: users.collect() }
     }
 
     /// Puts what the file describes in place of what it described before.
@@ -318,7 +352,7 @@ impl Planned {
     }
 
     /// What must change for the store to hold just this.
-    fn changes(self, snapshot: &Snapshot, now: Timestamp) -> Vec<Change> {
+    fn changes(mut self, snapshot: &Snapshot, now: Timestamp) -> Vec<Change> {
         let gone_instances = snapshot.instances().filter_map(|(instance, _)| {
             let is_gone = !self.instances.contains_key(&instance.id);
             is_gone.then_some(Change::DeleteInstance(instance.id))
@@ -328,6 +362,7 @@ impl Planned {
             is_gone.then(|| Change::DeleteRole(role.name.clone()))
         });
         let gone: Vec<_> = gone_instances.chain(gone_roles).collect();
+        let users = users::changes(std::mem::take(&mut self.users), snapshot);
         let instances = self.instances.into_values().filter_map(|(mut instance, origin)| {
             let id = instance.id;
             let old = snapshot.instance(id);
@@ -342,7 +377,7 @@ impl Planned {
             let is_same = snapshot.role(&role.name).is_some_and(|old| *old == role);
             (!is_same).then_some(Change::PutRole(role, origin))
         });
-        gone.into_iter().chain(instances).chain(roles).collect()
+        gone.into_iter().chain(instances).chain(roles).chain(users).collect()
     }
 }
 

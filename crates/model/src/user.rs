@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Line, RoleName, Secret};
+use crate::{AccountId, Line, RoleName, Secret, Timestamp};
 
 /// A key that requests are signed with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,9 +14,12 @@ pub struct AccessKey {
     /// Its secret.
     #[serde(rename = "secret_access_key")]
     pub secret: Secret<String>,
-    /// The token that must come with a temporary key.
+    /// The token that every request must show which is signed with a temporary key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_token: Option<Secret<String>>,
+    /// When a temporary key ends; one that was borrowed elsewhere ends where it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration: Option<Timestamp>,
 }
 
 /// An IAM user.

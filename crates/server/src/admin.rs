@@ -19,8 +19,9 @@ use crate::clock::Clock;
 /// Name of the socket in the state directory.
 pub const SOCKET_NAME: &str = "imds.sock";
 
-/// LIMIT: time for a command to send its request, and to take its answer.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// LIMIT: time for a command to send its request, and to take its answer, which waits for a machine
+/// and then for its doors.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why there is no admin socket.
 #[derive(Debug, thiserror::Error)]

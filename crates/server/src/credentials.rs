@@ -4,7 +4,6 @@
 //! ends, and nothing that has ended is served.
 
 use std::collections::HashMap;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,8 @@ use arc_swap::ArcSwap;
 use metadata::{Credentials, RoleCredentials};
 use model::{CredentialSource, Line, Role, RoleName, Secret, StaticCredentials, Timestamp};
 use serde::Deserialize;
-use tokio::io::AsyncReadExt as _;
+
+use crate::program::{Ended, NotEnded, Program};
 
 /// LIMIT: how long a credential program may run.
 const PROGRAM_DEADLINE: Duration = Duration::from_secs(30);
@@ -25,17 +25,6 @@ const REFRESH_SECONDS_MIN: i64 = 15;
 
 /// Keys without an end are shown as ending this much later, from the hour they are read in.
 const ENDLESS_SECONDS: i64 = 6 * 3600;
-
-/// What a service manager says to the server alone. A program that finds it might speak for the
-/// server.
-const OF_SERVICE_MANAGER: [&str; 6] = [
-    "LISTEN_FDNAMES",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-];
 
 /// What was fetched for roles. Reading never waits.
 #[derive(Debug, Default)]
@@ -162,46 +151,27 @@ pub(crate) async fn run_program(
     command: &[String],
     now: Timestamp,
 ) -> Result<Credentials, ProgramFault> {
-    let [program, arguments @ ..] = command else {
-        return Err(ProgramFault::Empty);
+    let program = command.first().ok_or(ProgramFault::Empty)?.clone();
+    let run = Program {
+        command,
+        input: None,
+        deadline: PROGRAM_DEADLINE,
+        output_bytes_max: PROGRAM_OUTPUT_BYTES_MAX,
+        // What it says may hold secrets.
+        keeps_complaint: false,
     };
-    let program = program.clone();
-    let run = output_of(&program, arguments);
-    let (status, text) = match tokio::time::timeout(PROGRAM_DEADLINE, run).await {
-        Err(_) => return Err(ProgramFault::Slow { program }),
-        Ok(Err(fault)) => {
-            return Err(ProgramFault::Unrunnable { program, reason: fault.to_string() });
+    let Ended { status, output, .. } = match run.run().await {
+        Ok(ended) => ended,
+        Err(NotEnded::Empty) => return Err(ProgramFault::Empty),
+        Err(NotEnded::Slow) => return Err(ProgramFault::Slow { program }),
+        Err(NotEnded::Unrunnable(reason)) => {
+            return Err(ProgramFault::Unrunnable { program, reason });
         }
-        Ok(Ok(output)) => output,
     };
     if !status.success() {
         return Err(ProgramFault::Failed { program, status });
     }
-    read_printed(program, &text, now)
-}
-
-/// Runs a program for its exit status and the beginning of what it prints.
-async fn output_of(
-    program: &str,
-    arguments: &[String],
-) -> std::io::Result<(std::process::ExitStatus, Vec<u8>)> {
-    let mut command = tokio::process::Command::new(program);
-    for variable in OF_SERVICE_MANAGER {
-        command.env_remove(variable);
-    }
-    let mut child = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut text = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        // One byte more, so that what is too long shows as such; the pipe is then closed.
-        output.take(PROGRAM_OUTPUT_BYTES_MAX as u64 + 1).read_to_end(&mut text).await?;
-    }
-    Ok((child.wait().await?, text))
+    read_printed(program, &output, now)
 }
 
 fn read_printed(program: String, text: &[u8], now: Timestamp) -> Result<Credentials, ProgramFault> {

@@ -1,10 +1,11 @@
 //! The machines that the server makes itself: network namespaces, for the `netns` driver.
 //!
 //! A journal, one file in the state directory for each, is written before the first step of making
-//! one and removed after the last step of removing it. An instance is put in the store once its
-//! machine is complete, so after a crash the journal tells what was left half done: a machine
-//! without an instance is removed, an instance without a machine (the host was booted) gets one.
-//! That goes on beside everything else: guests of other kinds do not wait for it.
+//! one and removed after the last step of removing it: it tells our machines from what somebody else
+//! has made under their names. An instance is in the store before its machine is made, and until it is
+//! removed, so after a crash its driver makes or removes it once more, whatever there is of it. A
+//! machine that an instance should have and has not (the host was booted) is made again, and one that
+//! nobody has is removed. That goes on beside everything else: guests of other kinds do not wait for it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,9 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use control::instances::Driver;
 use ipnet::Ipv4Net;
-use model::{Attachment, Instance, InstanceId, in_full};
+use model::{Attachment, Driver, Instance, InstanceId, in_full};
 use network::{Host, HostFault, Namespace, NamespaceFault, Place};
 use store::Store;
 
@@ -72,21 +72,28 @@ impl Hosts {
         self.journal.join(&*id.text())
     }
 
-    /// Makes an instance's machine, and says how it is attached.
+    /// Sees that an instance has its machine, whole, and says how it is attached: makes it, or what is
+    /// missing of one that was begun or has been made before.
     ///
     /// # Errors
     ///
-    /// In words; then nothing is left of it, or the next start removes what is.
-    pub(crate) fn make(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String> {
-        let Driver::Netns { container } = driver;
-        let host = host_of(instance, container)?;
+    /// In words; what is left of it can be removed.
+    pub(crate) fn ensure(
+        &self,
+        instance: &Instance,
+        has_container: bool,
+    ) -> Result<Attachment, String> {
+        let host = host_of(instance, has_container)?;
         let namespace = Place::Service.namespace_of(instance.id);
         let attachment = format!("netns={namespace}").parse()?;
         let _hold = self.hold(instance.id);
+        if self.entry(instance.id).exists() {
+            return mend(&host).map(|()| attachment);
+        }
         // What is there before the journal says otherwise is someone else's. `make` would leave it
         // alone; whoever cleared up after a crash in the middle of it could not.
         refuse_to_share_names(instance.id)?;
-        self.write_down(instance.id, driver)?;
+        self.write_down(instance.id, Driver::Netns { container: has_container })?;
         if let Err(fault) = host.make() {
             if !matches!(fault, HostFault::Remains { .. }) {
                 self.strike_out(instance.id)?;
@@ -154,6 +161,8 @@ impl Hosts {
     fn recover_one(&self, id: InstanceId, store: &Store) -> Result<(), String> {
         let _hold = self.hold(id);
         match store.snapshot().instance(id) {
+            // Its driver is about to do what is due.
+            Some(instance) if instance.due().is_some() => Ok(()),
             Some(instance) => self.make_again(instance),
             None => self.remove_held(id),
         }
@@ -169,23 +178,23 @@ impl Hosts {
         let driver = serde_json::from_slice(&read).map_err(|fault| {
             format!("`{}` cannot be read ({fault}): terminate the instance", path.display())
         })?;
-        let Driver::Netns { container } = driver;
-        let host = host_of(instance, container)?;
-        if host.missing().map_err(|fault| in_full(&fault))?.is_empty() {
-            return Ok(());
-        }
-        Host::remove(instance.id).map_err(|fault| in_full(&fault))?;
-        host.make().map_err(|fault| in_full(&fault))
+        let Driver::Netns { container } = driver else {
+            return Err(format!("`{}` is not of a network namespace", path.display()));
+        };
+        mend(&host_of(instance, container)?)
     }
 
     fn write_down(&self, id: InstanceId, driver: Driver) -> Result<(), String> {
         let write = || -> std::io::Result<()> {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.journal)?;
-            let path = self.entry(id);
+            // It is there whole or not at all.
+            let (path, new) = (self.entry(id), self.entry(id).with_extension("new"));
             let mut options = fs::OpenOptions::new();
-            let mut file = options.create_new(true).write(true).mode(0o600).open(path)?;
+            options.create(true).truncate(true).write(true).mode(0o600);
+            let mut file = options.open(&new)?;
             file.write_all(&serde_json::to_vec(&driver)?)?;
             file.sync_all()?;
+            fs::rename(&new, &path)?;
             fs::File::open(&self.journal)?.sync_all()
         };
         write().map_err(|fault| self.unwritable(&fault))
@@ -202,6 +211,15 @@ impl Hosts {
             "the journal `{path}` cannot be written ({fault}): check permissions and free space"
         )
     }
+}
+
+/// Makes a machine of ours again, unless it is whole.
+fn mend(host: &Host) -> Result<(), String> {
+    if host.missing().map_err(|fault| in_full(&fault))?.is_empty() {
+        return Ok(());
+    }
+    Host::remove(host.instance).map_err(|fault| in_full(&fault))?;
+    host.make().map_err(|fault| in_full(&fault))
 }
 
 /// Sees that none of the names of an instance's machine is in use.

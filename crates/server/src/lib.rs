@@ -10,6 +10,7 @@
 //!
 //! ```text
 //!  attachments ─▶ workers: the doors that are open, and a socket of each for a worker
+//!  lifecycle ─▶ drivers: machines of instances that are launched, stopped, started and ended
 //!
 //!  accept ─▶ driver ─▶ connection ─▶ exchange ─▶ metadata      one request, pure from
 //!  (door)    (tokio)   (state        (snapshot,   (protocol)   `connection` to the right
@@ -36,16 +37,20 @@ mod counters;
 mod credentials;
 mod delivery;
 mod driver;
+mod drivers;
 mod exchange;
 mod first_packet;
 mod hosts;
 pub mod identity;
 mod ledger;
+mod lifecycle;
 mod link_local;
 mod listener;
+mod machines;
 mod manage;
 mod opening;
 mod passed;
+mod program;
 mod reports;
 mod run;
 mod service;

@@ -4,6 +4,7 @@
 //! imds-worker-N      one per core: a runtime and a socket for each address; nothing but guests
 //! imds-attachments   opens and closes doors as instances and namespaces come and go
 //! imds-signer        signs identity documents
+//! imds-lifecycle     has machines made, stopped, started and removed as instances are launched and end
 //! main               management listener, admin socket, credential programs, key rotation, watchdog,
 //!                    signals
 //! ```
@@ -14,7 +15,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Attachment, Generation, InstanceId, RoleName, TokenUndelivered};
+use control::LaunchSettings;
+use model::{Attachment, Generation, InstanceId, LifecycleEvent, RoleName, TokenUndelivered};
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
@@ -32,10 +34,10 @@ use crate::credentials::ProgramFault;
 use crate::delivery::Reporter;
 use crate::driver::Worker;
 use crate::exchange::Entrance;
-use crate::hosts::Hosts;
 use crate::ledger::Ledger;
 use crate::link_local::{LinkLocal, LinkLocalFault};
 use crate::listener::{For, ListenFault, Listening, listen_at};
+use crate::machines::{self, Machines};
 use crate::manage::{self, Managed};
 use crate::passed::{Passed, PassedFault};
 use crate::service::{Service, ServiceSettings};
@@ -87,6 +89,10 @@ pub struct ServerSettings {
     pub token_key_period_seconds: i64,
     /// The instance behind `listen`.
     pub default_instance: InstanceId,
+    /// What the operator says of launches.
+    pub launch: LaunchSettings,
+    /// The machine program and its arguments, for the `exec` driver; empty if there is none.
+    pub machine_program: Vec<String>,
     /// How often, at the least, whoever watches the server wants to hear that it serves.
     pub watchdog: Option<Duration>,
 }
@@ -155,6 +161,10 @@ pub enum Notice {
     IdentityKeys(SignerFault),
     /// A key could not be rotated: the one in force stays.
     KeyNotRotated(String),
+    /// The driver of an instance could not do what was due, and why.
+    MachineFailed(InstanceId, LifecycleEvent, String),
+    /// What became of instances could not be stored: it is tried again.
+    NotStored(String),
     /// A thread that guests depend on does not answer.
     ThreadStuck(String),
     /// Someone asked without a token for the first time, and the instance requires one.
@@ -265,11 +275,7 @@ async fn serve(
     commit().map_err(RunFault::Uncommitted)?;
 
     let service = Arc::new(Service::new(settings.service));
-    let report = notices.clone();
-    let signer =
-        Signer::start(Arc::clone(&service), Arc::clone(&store), clock.clone(), move |fault| {
-            report.tell(Notice::IdentityKeys(fault));
-        })?;
+    let signer = start_signer(&service, &store, &clock, &notices)?;
     let counters: Arc<[Arc<Counters>]> = (0..settings.workers).map(|_| Arc::default()).collect();
     let Bounds { connections, connections_per_source } = settings.bounds;
     let admission = Arc::new(Admission::new(connections, connections_per_source));
@@ -298,8 +304,9 @@ async fn serve(
     );
     let (stop, stopped) = watch::channel(());
     threads.push(attachments::start(opened.doors.given_to(kept, settings), stopped.clone())?);
-    let hosts = Arc::new(Hosts::new(&settings.data_dir));
-    let recovered = recover(&hosts, &store, &notices, stopped);
+    let Machines { progress, thread, in_order } =
+        machines::start(settings, &ready, &store, &clock, &notices, stopped)?;
+    threads.push(thread);
 
     let generation = store.current().generation();
     let surroundings = Arc::new(Running {
@@ -307,7 +314,9 @@ async fn serve(
         signer,
         board: Arc::clone(&board),
         ledger,
-        hosts,
+        store: Arc::clone(&store),
+        progress,
+        launch: settings.launch.clone(),
     });
     tokio::spawn(manage::serve(
         opened.manage,
@@ -322,7 +331,7 @@ async fn serve(
     let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
     watchdog::start(settings.watchdog, pulse, &board, &notices);
     tokio::spawn(notices.clone().ready_after(async move {
-        recovered.await;
+        in_order.await;
         settled(board, generation).await;
         fetched.await;
     }));
@@ -339,26 +348,16 @@ async fn serve(
     ended
 }
 
-/// Puts machines right, in the background and until the server ends.
-fn recover(
-    hosts: &Arc<Hosts>,
+fn start_signer(
+    service: &Arc<Service>,
     store: &Arc<Store>,
+    clock: &Clock,
     notices: &Notices,
-    stopped: watch::Receiver<()>,
-) -> impl Future<Output = ()> + use<> {
-    // Before any is launched, whose machine would not be ours to put right.
-    let ids = hosts.known();
-    let (hosts, store, notices) = (Arc::clone(hosts), Arc::clone(store), notices.clone());
-    let work = tokio::task::spawn_blocking(move || {
-        // The sender is dropped to stop.
-        let is_over = || stopped.has_changed().is_err();
-        let failed = |id, reason| notices.tell(Notice::HostNotRecovered(id, reason));
-        hosts.recover(&ids, &store, is_over, failed);
-    });
-    async move {
-        // It fails if the server ends meanwhile.
-        let _ = work.await;
-    }
+) -> Result<Signer, SignerFault> {
+    let report = notices.clone();
+    Signer::start(Arc::clone(service), Arc::clone(store), clock.clone(), move |fault| {
+        report.tell(Notice::IdentityKeys(fault));
+    })
 }
 
 /// Waits until the attachments of a generation are taken up, and what is there now.

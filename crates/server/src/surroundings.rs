@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use control::instances::Driver;
+use control::LaunchSettings;
 use control::native::{AttachmentView, Diagnosis, Place, Surroundings, UndeliveredView, Wanted};
 use model::{Attachment, Generation, Instance, InstanceId, Switch};
-use store::Snapshot;
+use store::{Snapshot, Store};
 
 use crate::board::{Board, State};
-use crate::hosts::Hosts;
 use crate::ledger::Ledger;
+use crate::lifecycle::Progress;
 use crate::link_local;
 use crate::opening::open;
 use crate::run::Ready;
@@ -23,7 +23,9 @@ pub(crate) struct Running {
     pub(crate) signer: Signer,
     pub(crate) board: Arc<Board>,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) hosts: Arc<Hosts>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) launch: LaunchSettings,
 }
 
 impl Running {
@@ -49,7 +51,7 @@ fn view(attachment: &Attachment, state: State) -> AttachmentView {
     AttachmentView { attachment: attachment.to_string(), waiting, limits_hops }
 }
 
-const NO_SHARED_LISTENER: &str = "there is no address for instances told by their source: start the server with one, such as \
+pub(crate) const NO_SHARED_LISTENER: &str = "there is no address for instances told by their source: start the server with one, such as \
      --shared-listen 169.254.169.254:80";
 
 /// Whether whoever is behind an instance is reached only by packets that the instance forwards.
@@ -139,12 +141,12 @@ impl Surroundings for Running {
         Ok(u128::from_be_bytes(bytes))
     }
 
-    fn make_host(&self, instance: &Instance, driver: Driver) -> Result<Attachment, String> {
-        self.hosts.make(instance, driver)
+    fn settles_states(&self, instances: &[InstanceId]) -> bool {
+        self.progress.settles(&self.store, instances)
     }
 
-    fn remove_host(&self, instance: InstanceId) -> Result<(), String> {
-        self.hosts.remove(instance)
+    fn launch_settings(&self) -> &LaunchSettings {
+        &self.launch
     }
 
     fn default_instance(&self) -> InstanceId {

@@ -100,7 +100,7 @@ impl Administrator {
         #[expect(clippy::expect_used, reason = "a constant that the tests parse")]
         let name: RoleName = Self::NAME.parse().expect("is a name");
         let (id, secret) = (self.access_key_id.clone(), self.secret_access_key.clone());
-        let access_keys = vec![AccessKey { id, secret, session_token: None }];
+        let access_keys = vec![AccessKey { id, secret, session_token: None, expiration: None }];
         User { name, account_id: self.account_id, access_keys }
     }
 }

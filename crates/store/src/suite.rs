@@ -103,6 +103,7 @@ fn an_access_key_leads_to_its_user() {
                 id: id.parse().unwrap(),
                 secret: model::Secret::new("secret".to_owned()),
                 session_token: None,
+                expiration: None,
             }],
         };
         let put = |id| vec![Change::PutUser(Arc::new(user(id)), Origin::Config)];

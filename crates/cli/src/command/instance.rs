@@ -1,18 +1,23 @@
 //! `imds instance`: the instances of a running server.
 
+mod event;
+mod view;
+
 use std::fs;
 use std::io::Read as _;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use control::instances::{Driver, Launch};
+use control::instances::Launch;
 use control::native::{AttachmentView, InstanceView, Request};
 use model::{
-    Attachment, HopLimit, HttpTokens, InstanceId, OptionsChange, RoleName, Switch, TagKey, UserData,
+    AmiId, Attachment, Driver, HopLimit, HttpTokens, InstanceId, Line, OptionsChange, RoleName,
+    Switch, TagKey, UserData,
 };
 
 use crate::command::serve::print_out;
 use crate::command::{ask, data_dir_argument, json_argument, understood};
 use crate::fault::Fault;
+use crate::settings::kind::LaunchDriver;
 
 pub(crate) fn definition() -> Command {
     let id = Arg::new("id").value_name("ID").required(true).help("The instance");
@@ -42,6 +47,7 @@ pub(crate) fn definition() -> Command {
                 .arg(id.clone())
                 .args(option_arguments())
                 .args([data_dir_argument(), json_argument()]),
+            event::definition(id.clone()),
             Command::new("attach")
                 .about("Attach an instance, so that the service knows who asks")
                 .args([id.clone(), attachment.clone()])
@@ -58,10 +64,21 @@ pub(crate) fn definition() -> Command {
                 data_dir_argument(),
                 json_argument(),
             ]),
+            of_machine(
+                "stop",
+                "Stop an instance, which keeps what it has and is answered nothing",
+                &id,
+            ),
+            of_machine("start", "Start an instance that was stopped", &id),
+            of_machine("reboot", "Have the machine of an instance started anew", &id),
             Command::new("terminate")
                 .about("End an instance, and its machine if a driver made it")
                 .args([id, data_dir_argument(), json_argument()]),
         ])
+}
+
+fn of_machine(name: &'static str, about: &'static str, id: &Arg) -> Command {
+    Command::new(name).about(about).args([id.clone(), data_dir_argument(), json_argument()])
 }
 
 fn launch_definition() -> Command {
@@ -71,13 +88,20 @@ fn launch_definition() -> Command {
     Command::new("launch")
         .about("Launch an instance; prints its id")
         .args([
-            arg("driver", "netns", "Make its machine: a network namespace (needs root)"),
+            arg(
+                "driver",
+                "netns|listener|source|exec",
+                "Make its machine: a network namespace (needs root), an address of its own, its own \
+                 address at --shared-listen, or what launch.command makes",
+            ),
             Arg::new("container")
                 .long("container")
                 .action(ArgAction::SetTrue)
                 .requires("driver")
                 .help("Make a container behind it too, one network hop further away"),
             arg("id", "ID", "Its id; a new one by default"),
+            arg("image", "AMI", "Its image; by default the one that has it require tokens"),
+            arg("type", "TYPE", "Its instance type, such as t3.micro"),
             arg("attach", "ATTACHMENT", "Attach it; may be given several times")
                 .action(ArgAction::Append),
             arg("role", "NAME", "The role whose credentials it gets"),
@@ -112,26 +136,34 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         Some(("show", matches)) => show(matches),
         Some(("attach", matches)) => attach(matches),
         Some(("detach", matches)) => detach(matches),
-        Some(("terminate", matches)) => terminate(matches),
+        Some(("stop", matches)) => {
+            lead(matches, |instance_id| Request::StopInstance { instance_id })
+        }
+        Some(("start", matches)) => {
+            lead(matches, |instance_id| Request::StartInstance { instance_id })
+        }
+        Some(("reboot", matches)) => {
+            lead(matches, |instance_id| Request::RebootInstance { instance_id })
+        }
+        Some(("terminate", matches)) => {
+            lead(matches, |instance_id| Request::TerminateInstance { instance_id })
+        }
         Some(("options", matches)) => options(matches),
+        Some(("event", matches)) => event::run(matches),
         _ => Err(Fault::usage("no such command: `imds instance --help` lists them")),
     }
 }
 
 fn launch(matches: &ArgMatches) -> Result<(), Fault> {
     let text = |name: &str| matches.get_one::<String>(name);
-    let driver = match text("driver").map(String::as_str) {
-        None => None,
-        Some("netns") => Some(Driver::Netns { container: matches.get_flag("container") }),
-        Some(other) => {
-            return Err(Fault::usage(format!("--driver: `{other}` is not a driver: use netns")));
-        }
-    };
+    let driver = text("driver").map(|text| driver(text, matches.get_flag("container")));
     let many = |name: &str| matches.get_many::<String>(name).into_iter().flatten();
     let attachments = many("attach").map(|text| parse_attachment("--attach", text));
     let launch = Launch {
         instance_id: text("id").map(|text| parse_id(text)).transpose()?,
-        driver,
+        driver: driver.transpose()?,
+        image_id: text("image").map(|text| parse_image_id(text)).transpose()?,
+        instance_type: text("type").map(|text| parse_type(text)).transpose()?,
         attachments: attachments.collect::<Result<_, _>>()?,
         options: options_change(matches)?,
         role: value::<RoleName>(matches, "role")?,
@@ -143,8 +175,28 @@ fn launch(matches: &ArgMatches) -> Result<(), Fault> {
         return print_out(&format!("{answer}\n"));
     }
     let view: InstanceView = understood(answer)?;
+    warn_of_what_is_due(&view);
     warn_of_waiting(&view);
     print_out(&format!("{}\n", view.instance.id))
+}
+
+fn parse_image_id(text: &str) -> Result<AmiId, Fault> {
+    let refused = |refusal: model::IdRefusal| Fault::usage(format!("--image: {refusal}"));
+    text.parse().map_err(refused)
+}
+
+fn parse_type(text: &str) -> Result<Line, Fault> {
+    let refused = |refusal: model::LineRefusal| Fault::usage(format!("--type: {refusal}"));
+    text.parse().map_err(refused)
+}
+
+fn driver(text: &str, container: bool) -> Result<Driver, Fault> {
+    let driver: LaunchDriver =
+        text.parse().map_err(|refusal| Fault::usage(format!("--driver: {refusal}")))?;
+    let is_netns = driver == LaunchDriver::Netns;
+    driver.with(container).filter(|_| is_netns || !container).ok_or_else(|| {
+        Fault::usage("--driver: name one that makes a machine; --container goes with netns alone")
+    })
 }
 
 fn parse_attachment(what: &str, text: &str) -> Result<Attachment, Fault> {
@@ -179,8 +231,7 @@ fn show(matches: &ArgMatches) -> Result<(), Fault> {
     if matches.get_flag("json") {
         return print_out(&format!("{answer}\n"));
     }
-    let pretty = serde_json::to_string_pretty(&answer);
-    print_out(&format!("{}\n", pretty.map_err(|fault| Fault::failed(&fault))?))
+    print_out(&view::view(&understood(answer)?))
 }
 
 fn attach(matches: &ArgMatches) -> Result<(), Fault> {
@@ -196,9 +247,22 @@ fn detach(matches: &ArgMatches) -> Result<(), Fault> {
     print_attachments(matches, answer)
 }
 
-fn terminate(matches: &ArgMatches) -> Result<(), Fault> {
-    let answer = ask(matches, &Request::TerminateInstance { instance_id: id(matches)? })?;
-    if matches.get_flag("json") { print_out(&format!("{answer}\n")) } else { Ok(()) }
+/// Has something done with the machine of an instance.
+fn lead(matches: &ArgMatches, request: impl Fn(InstanceId) -> Request) -> Result<(), Fault> {
+    let answer = ask(matches, &request(id(matches)?))?;
+    if matches.get_flag("json") {
+        return print_out(&format!("{answer}\n"));
+    }
+    warn_of_what_is_due(&understood(answer)?);
+    Ok(())
+}
+
+/// Says that the driver has not come to an end, if so.
+fn warn_of_what_is_due(InstanceView { instance, .. }: &InstanceView) {
+    if let Some(event) = instance.due() {
+        let (id, state) = (instance.id, instance.state);
+        say!("imds: {id} is {state}: `{event}` goes on. How far it is: imds instance show {id}");
+    }
 }
 
 /// Prints how an instance is attached now.
@@ -236,14 +300,15 @@ fn list(matches: &ArgMatches) -> Result<(), Fault> {
         let lines = answer.as_array().into_iter().flatten().map(|view| format!("{view}\n"));
         return print_out(&lines.collect::<String>());
     }
-    let row = |columns: [&str; 5]| {
-        let [id, kind, tokens, hops, endpoints] = columns;
-        format!("{id:<21} {kind:<12} {tokens:<9} {hops:>4}  {endpoints}\n")
+    let row = |columns: [&str; 6]| {
+        let [id, state, kind, tokens, hops, endpoints] = columns;
+        format!("{id:<21} {state:<13} {kind:<12} {tokens:<9} {hops:>4}  {endpoints}\n")
     };
-    let mut text = row(["INSTANCE", "TYPE", "TOKENS", "HOPS", "ENDPOINTS"]);
+    let mut text = row(["INSTANCE", "STATE", "TYPE", "TOKENS", "HOPS", "ENDPOINTS"]);
     for InstanceView { endpoints, instance, .. } in &views {
         text.push_str(&row([
             &instance.id.text(),
+            instance.state.as_str(),
             &instance.instance_type,
             instance.options.http_tokens.as_str(),
             &instance.options.http_put_response_hop_limit.to_string(),
@@ -266,16 +331,7 @@ fn options(matches: &ArgMatches) -> Result<(), Fault> {
         return print_out(&format!("{answer}\n"));
     }
     let InstanceView { instance, .. } = understood(answer)?;
-    let now = instance.options;
-    print_out(&format!(
-        "http-tokens                  {}\nhttp-put-response-hop-limit  {}\nhttp-endpoint              \
-         \u{20} {}\nhttp-protocol-ipv6           {}\ninstance-metadata-tags       {}\n",
-        now.http_tokens,
-        now.http_put_response_hop_limit,
-        now.http_endpoint,
-        now.http_protocol_ipv6,
-        now.instance_metadata_tags,
-    ))
+    print_out(&view::options(&instance))
 }
 
 fn options_change(matches: &ArgMatches) -> Result<OptionsChange, Fault> {

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use control::LaunchSettings;
 use control::start::{Configured, Described, Fresh, Started, start};
-use model::{OptionsChange, Role, Secret};
+use model::{OptionsChange, Role, Secret, User};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use server::{Bounds, Clock, Notice, Passed, ServerSettings, ServiceSettings};
 use store::{Administrator, Backend, Change, Memory, Redb, Snapshot, Store};
@@ -21,8 +22,8 @@ use store::{Administrator, Backend, Change, Memory, Redb, Snapshot, Store};
 use crate::command::{service, state_directory, undelivered};
 use crate::fault::Fault;
 use crate::settings::file::ConfigFile;
-use crate::settings::kind::{Positive, StoreKind};
-use crate::settings::register::{Arity, REGISTER, Settings};
+use crate::settings::kind::{LaunchDriver, Positive, StoreKind, Word};
+use crate::settings::register::{Arity, REGISTER, Setting, Settings};
 use crate::settings::written::{Given, Written};
 use crate::sys;
 
@@ -95,6 +96,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
             settings.manage
         )));
     }
+    if settings.launch_driver == LaunchDriver::Exec && settings.launch_command.is_empty() {
+        return Err(Fault::usage(
+            "`launch.driver` is exec, and `launch.command` names no program: name one, such as \
+             launch.command = [\"/usr/local/bin/machine\"]",
+        ));
+    }
     let data_dir = state_directory(settings.data_dir.clone())?;
     let (configured, file) = configured(&settings, file);
     if matches.get_flag("check") {
@@ -132,6 +139,7 @@ fn configured(settings: &Settings, mut file: ConfigFile) -> (Configured, ConfigF
     let configured = Configured {
         instances: std::mem::take(&mut file.instances),
         roles: std::mem::take(&mut file.roles),
+        users: std::mem::take(&mut file.users),
         default_instance: settings.default_instance,
         default_options: OptionsChange {
             http_tokens: settings.http_tokens,
@@ -171,21 +179,27 @@ fn refuse_to_serve_nobody(settings: &Settings, started: &Started) -> Result<(), 
 
 /// Prints each setting with the layer that set it, and what the file describes.
 fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<(), Fault> {
-    let setting = |(name, given): (&str, &Given)| {
-        let value = match (given.values.as_slice(), name) {
+    let setting = |(setting, given): (&Setting, &Given)| {
+        let value = match (given.values.as_slice(), setting.name) {
             ([], "data_dir") => data_dir.display().to_string(),
             ([], _) => "(unset)".to_owned(),
             (values, _) => values.join(", "),
         };
-        format!("{name:<28} {value:<32} {}\n", given.layer)
+        format!("{:<28} {value:<32} {}\n", setting.key(), given.layer)
     };
     let instance = |described: &Described| format!("[[instance]] {}\n", described.instance.id);
     let role = |role: &Role| format!("[[role]] {}\n", role.name);
+    let user = |user: &User| {
+        let keys: Vec<_> = user.access_keys.iter().map(|key| &*key.id).collect();
+        format!("[[user]] {}/{} {}\n", user.account_id, user.name, keys.join(" "))
+            .replace(" \n", "\n")
+    };
     let text: String = written
         .iter()
         .map(setting)
         .chain(configured.instances.iter().map(instance))
         .chain(configured.roles.iter().map(role))
+        .chain(configured.users.iter().map(user))
         .collect();
     print_out(&text)
 }
@@ -225,6 +239,8 @@ fn serve(
         },
         token_key_period_seconds: settings.token_key_rotation.as_seconds(),
         default_instance: started.default_instance,
+        launch: launch_settings(settings),
+        machine_program: machine_program(settings),
         watchdog: service::watchdog(),
     };
     // What the start changes is stored once nothing can keep the server from serving: a start that
@@ -241,6 +257,18 @@ fn serve(
     };
     server::run(&server, store, commit, service::announce, tell)
         .map_err(|fault| Fault::failed(&fault))
+}
+
+fn launch_settings(settings: &Settings) -> LaunchSettings {
+    LaunchSettings {
+        driver: settings.launch_driver.with(settings.launch_container.is_on()),
+        references: settings.launch_references,
+        tokens_required_types: settings.launch_tokens_required_types.clone(),
+    }
+}
+
+fn machine_program(settings: &Settings) -> Vec<String> {
+    settings.launch_command.iter().map(|Word(word)| word.clone()).collect()
 }
 
 /// Leaves room among the files that the process may open for those that are not guests'.
@@ -287,6 +315,12 @@ fn tell(notice: Notice) {
         }
         Notice::KeyNotRotated(reason) => {
             say!("imds: the token key was not rotated, the one in force stays: {reason}");
+        }
+        Notice::MachineFailed(instance, event, reason) => {
+            say!("imds: the machine of {instance}, {event}: {reason}");
+        }
+        Notice::NotStored(reason) => {
+            say!("imds: what became of instances was not stored, it is tried again: {reason}");
         }
         Notice::ThreadStuck(thread) => {
             say!(

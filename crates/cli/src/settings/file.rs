@@ -1,4 +1,5 @@
-//! The config file: settings at its top, then `[[instance]]` and `[[role]]` tables.
+//! The config file: settings at its top and in tables, then `[[instance]]`, `[[role]]` and `[[user]]`
+//! tables.
 //!
 //! Every refusal names the file, the line, the key, the value, and what would be right.
 
@@ -11,8 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use control::start::{Described, StartRefusal};
 use model::{
-    Common, CredentialSource, Instance, InstanceId, Interface, Line, OptionsChange, Role, RoleName,
-    Secret, StaticCredentials, Timestamp,
+    AccountId, Common, CredentialSource, Instance, InstanceId, Interface, Line, OptionsChange,
+    Role, RoleName, Secret, StaticCredentials, Timestamp, User,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -29,8 +30,11 @@ pub(crate) struct ConfigFile {
     pub(crate) settings: BTreeMap<&'static str, (Vec<String>, usize)>,
     pub(crate) instances: Vec<Described>,
     pub(crate) roles: Vec<Role>,
+    pub(crate) users: Vec<User>,
     /// The lines in which an instance names its profile and its attachments.
     lines: BTreeMap<InstanceId, [Option<usize>; 2]>,
+    /// The lines in which users are described.
+    user_lines: BTreeMap<(AccountId, RoleName), usize>,
 }
 
 /// Why a config file is not taken.
@@ -95,13 +99,14 @@ impl ConfigFile {
                     let read = |table| source.role(table, &mut names);
                     file.roles = source.tables("role", value, read)?;
                 }
-                name => match REGISTER.iter().find(|setting| setting.name == name) {
-                    Some(setting) => {
-                        let values = source.setting(setting, &value)?;
-                        file.settings.insert(setting.name, (values, source.line(&span)));
-                    }
-                    None => return Err(source.unknown_setting(name, &span)),
-                },
+                "user" => {
+                    let read = |table| source.user(table, &mut file.user_lines);
+                    file.users = source.tables("user", value, read)?;
+                }
+                name if REGISTER.iter().any(|setting| setting.table == Some(name)) => {
+                    source.settings_in(name, value, &mut file.settings)?;
+                }
+                name => source.take_setting(name, name, (&value, &span), &mut file.settings)?,
             }
         }
         Ok(file)
@@ -115,6 +120,10 @@ impl ConfigFile {
             StartRefusal::SharedAttachment { second: instance, .. }
             | StartRefusal::ListenerIsShared { instance, .. }
             | StartRefusal::NoSharedListener { instance, .. } => self.lines.get(instance)?[1],
+            StartRefusal::SharedAccessKey { user, .. }
+            | StartRefusal::UserIsAdministrator(user) => {
+                Some(*self.user_lines.get(&(user.account_id, user.name.clone()))?)
+            }
             StartRefusal::KeysLost | StartRefusal::Twice(_) => None,
         };
         line.map(|line| format!("{}:{line}: ", self.path))
@@ -135,6 +144,40 @@ struct Source<'t> {
 }
 
 impl<'t> Source<'t> {
+    /// Reads a table of settings.
+    fn settings_in(
+        &self,
+        table: &str,
+        value: Spanned<DeValue<'t>>,
+        settings: &mut BTreeMap<&'static str, (Vec<String>, usize)>,
+    ) -> Result<(), FileRefusal> {
+        let span = value.span();
+        let DeValue::Table(values) = value.into_inner() else {
+            return Err(self.wrong(format!("write `{table}` as a [{table}] table"), &span));
+        };
+        for (key, value) in values {
+            let (span, key) = (key.span(), key.into_inner());
+            self.take_setting(&key, &format!("{table}.{key}"), (&value, &span), settings)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the setting with this key.
+    fn take_setting(
+        &self,
+        written: &str,
+        key: &str,
+        (value, span): (&Spanned<DeValue<'t>>, &Range<usize>),
+        settings: &mut BTreeMap<&'static str, (Vec<String>, usize)>,
+    ) -> Result<(), FileRefusal> {
+        let Some(setting) = REGISTER.iter().find(|setting| setting.key() == key) else {
+            return Err(self.unknown_setting(written, key, span));
+        };
+        let values = self.setting(setting, value)?;
+        settings.insert(setting.name, (values, self.line(span)));
+        Ok(())
+    }
+
     /// Reads the values of a setting, and sees that each is one.
     fn setting(
         &self,
@@ -151,7 +194,8 @@ impl<'t> Source<'t> {
                 Some(text) => (setting.check)(&text).map(|()| text),
                 None => Err(format!("use a value such as {}", setting.value_name)),
             };
-            let named = |reason| self.wrong(format!("`{}`: {reason}", setting.name), &value.span());
+            let named =
+                |reason| self.wrong(format!("`{}`: {reason}", setting.key()), &value.span());
             values.push(checked.map_err(named)?);
         }
         Ok(values)
@@ -246,6 +290,20 @@ impl<'t> Source<'t> {
         }
     }
 
+    fn user(
+        &self,
+        table: Spanned<DeTable<'t>>,
+        lines: &mut BTreeMap<(AccountId, RoleName), usize>,
+    ) -> Result<User, FileRefusal> {
+        let (span, table) = (table.span(), table.into_inner());
+        let value = Spanned::new(span.clone(), DeValue::Table(table));
+        let user: User = self.deserialize(value)?;
+        match lines.insert((user.account_id, user.name.clone()), self.line(&span)) {
+            None => Ok(user),
+            Some(_) => Err(self.twice(user.name.as_str(), &span)),
+        }
+    }
+
     /// Puts the bytes of a file in place of `{ file = "…" }`.
     fn include_user_data(&self, value: &mut Spanned<DeValue<'t>>) -> Result<(), FileRefusal> {
         let span = value.span();
@@ -277,9 +335,13 @@ impl<'t> Source<'t> {
         self.wrong(format!("`{name}` is described twice: keep one of the tables"), span)
     }
 
-    fn unknown_setting(&self, name: &str, span: &Range<usize>) -> FileRefusal {
-        let known = REGISTER.iter().map(|setting| setting.name).chain(["instance", "role"]);
-        self.wrong(unknown_key(name, known), span)
+    fn unknown_setting(&self, written: &str, key: &str, span: &Range<usize>) -> FileRefusal {
+        let keys: Vec<_> = REGISTER.iter().map(Setting::key).collect();
+        // In a table, what is known of it; elsewhere, everything.
+        let table = key.strip_suffix(written).unwrap_or_default();
+        let known = keys.iter().filter_map(|known| known.strip_prefix(table));
+        let others = ["instance", "role", "user"].into_iter().filter(|_| table.is_empty());
+        self.wrong(unknown_key(written, known.chain(others)), span)
     }
 
     fn toml(&self, fault: &toml::de::Error, within: Range<usize>) -> FileRefusal {

@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use control::{References, TypePattern};
 use metadata::Profile;
-use model::{HttpTokens, InstanceId};
+use model::{Driver, HttpTokens, InstanceId};
 use server::Wire;
 
 use super::register::Arity;
@@ -50,6 +51,91 @@ impl Kind for Vec<SocketAddr> {
 
     fn read(values: &[String]) -> Result<Self, String> {
         values.iter().map(|text| address(text)).collect()
+    }
+}
+
+impl Kind for References {
+    fn read(values: &[String]) -> Result<Self, String> {
+        one(values, str::parse)
+    }
+}
+
+impl Kind for Vec<TypePattern> {
+    const ARITY: Arity = Arity::Many;
+
+    fn read(values: &[String]) -> Result<Self, String> {
+        values.iter().map(|text| text.parse()).collect()
+    }
+}
+
+/// A word of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word(pub(crate) String);
+
+impl Kind for Vec<Word> {
+    const ARITY: Arity = Arity::Many;
+
+    fn read(values: &[String]) -> Result<Self, String> {
+        let word = |text: &String| {
+            let has_zero = text.contains('\0');
+            let refused = || "a program cannot be given the byte 0".to_owned();
+            (!has_zero).then(|| Word(text.clone())).ok_or_else(refused)
+        };
+        match values.first() {
+            Some(program) if program.is_empty() => Err("it names no program".to_owned()),
+            _ => values.iter().map(word).collect(),
+        }
+    }
+
+    fn check(text: &str) -> Result<(), String> {
+        // Which word is the first is not known here.
+        Self::read(&["program".to_owned(), text.to_owned()]).map(drop)
+    }
+}
+
+/// What makes machines, as far as one word says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LaunchDriver {
+    Exec,
+    Listener,
+    Netns,
+    None,
+    Source,
+}
+
+impl LaunchDriver {
+    /// Returns the driver.
+    pub(crate) fn with(self, container: bool) -> Option<Driver> {
+        match self {
+            Self::Exec => Some(Driver::Exec),
+            Self::Listener => Some(Driver::Listener),
+            Self::Netns => Some(Driver::Netns { container }),
+            Self::None => None,
+            Self::Source => Some(Driver::Source),
+        }
+    }
+}
+
+impl FromStr for LaunchDriver {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "exec" => Ok(Self::Exec),
+            "listener" => Ok(Self::Listener),
+            "netns" => Ok(Self::Netns),
+            "none" => Ok(Self::None),
+            "source" => Ok(Self::Source),
+            _ => {
+                Err(format!("`{text}` is not a driver: use none, listener, source, netns or exec"))
+            }
+        }
+    }
+}
+
+impl Kind for LaunchDriver {
+    fn read(values: &[String]) -> Result<Self, String> {
+        one(values, str::parse)
     }
 }
 

@@ -14,7 +14,7 @@ fn reference() -> String {
          and which layer set it.\n",
     );
     for setting in REGISTER {
-        let (name, flag, variable) = (setting.name, setting.flag(), setting.variable());
+        let (key, flag, variable) = (setting.key(), setting.flag(), setting.variable());
         let value = match setting.arity {
             Arity::Switch => String::new(),
             Arity::Many | Arity::One => format!(" {}", setting.value_name),
@@ -27,7 +27,7 @@ fn reference() -> String {
         // Writing to a string does not fail.
         let _ = write!(
             text,
-            "\n## `{name}`\n\n`--{flag}{value}` · `{variable}` · default {default}\n\n{}\n",
+            "\n## `{key}`\n\n`--{flag}{value}` · `{variable}` · default {default}\n\n{}\n",
             help.join("\n")
         );
     }

@@ -3,19 +3,22 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use control::{References, TypePattern};
 use metadata::Profile;
 use model::{HttpTokens, InstanceId};
 use server::Wire;
 
-use super::kind::{Kind, Period, Positive, StoreKind, Switched, Threads};
+use super::kind::{Kind, LaunchDriver, Period, Positive, StoreKind, Switched, Threads, Word};
 use super::written::{SettingRefusal, Written};
 
 /// A setting, as it is declared.
 #[derive(Debug)]
 pub(crate) struct Setting {
-    /// Its key in the config file. The flag is `--` and this with hyphens; the variable is `IMDS_`
-    /// and this in capitals.
+    /// The flag is `--` and this with hyphens; the variable is `IMDS_` and this in capitals. It is
+    /// also the key in the config file, unless the setting is in a table.
     pub(crate) name: &'static str,
+    /// The table of the config file that it is in: the name begins with the table's.
+    pub(crate) table: Option<&'static str>,
     /// What a value looks like.
     pub(crate) value_name: &'static str,
     /// The value where nothing sets it; none if it is then unset.
@@ -40,6 +43,15 @@ pub(crate) enum Arity {
 }
 
 impl Setting {
+    /// The key in the config file, with its table: `launch.driver`.
+    pub(crate) fn key(&self) -> String {
+        let in_table = |table| Some((table, self.name.strip_prefix(table)?.strip_prefix('_')?));
+        match self.table.and_then(in_table) {
+            Some((table, name)) => format!("{table}.{name}"),
+            None => self.name.to_owned(),
+        }
+    }
+
     pub(crate) fn flag(&self) -> String {
         self.name.replace('_', "-")
     }
@@ -52,14 +64,16 @@ impl Setting {
 macro_rules! settings {
     ($(
         $(#[doc = $help:literal])+
-        $name:ident: $type:ty, $value_name:literal $(, default $default:literal)?;
+        $name:ident $(in $table:ident)?: $type:ty,
+            $value_name:literal $(, default $default:literal)?;
     )+) => {
         /// Every setting, in the order of the help.
         pub(crate) static REGISTER: &[Setting] = &[$(
             Setting {
                 name: stringify!($name),
+                table: settings!(@option $(stringify!($table))?),
                 value_name: $value_name,
-                default: settings!(@default $($default)?),
+                default: settings!(@option $($default)?),
                 help: concat!($($help, "\n"),+),
                 arity: <$type as Kind>::ARITY,
                 check: <$type as Kind>::check,
@@ -85,8 +99,8 @@ macro_rules! settings {
             }
         }
     };
-    (@default) => { None };
-    (@default $default:literal) => { Some($default) };
+    (@option) => { None };
+    (@option $value:expr) => { Some($value) };
 }
 
 settings! {
@@ -141,6 +155,29 @@ settings! {
     max_connections_per_source: Positive, "N", default "256";
     /// Requests that an instance may make in a second; more are answered 503. No bound by default.
     requests_per_second: Option<Positive>, "N";
+    /// What makes the machines of instances that the EC2 API launches.
+    ///
+    /// `none`: an operator attaches them. `listener`: nothing; each is served at an address of its
+    /// own, which `imds instance show` prints. `source`: nothing; each is told by its private
+    /// address, at --shared-listen. `netns`: a network namespace on this machine, which `imds exec`
+    /// runs programs in; needs root. `exec`: the program of --launch-command.
+    launch_driver in launch: LaunchDriver, "none|listener|source|netns|exec", default "listener";
+    /// Give each machine of the `netns` driver a container, one network hop further away.
+    launch_container in launch: Switched, "true|false", default "false";
+    /// The machine program of the `exec` driver, and its arguments.
+    ///
+    /// It is run without a shell on every launch, start, stop, reboot and end, with the event as JSON
+    /// on standard input, and may print {"attachments": ["interface=tap0"]}. A status other
+    /// than 0 is a failure, and its first line on standard error says why.
+    launch_command in launch: Vec<Word>, "PROGRAM";
+    /// What becomes of references to images, key pairs, subnets and groups that nobody described.
+    ///
+    /// `adopt`: they are taken for what they say. `strict`: they are refused, as on EC2.
+    launch_references in launch: References, "adopt|strict", default "adopt";
+    /// Instance types that require tokens where nobody says otherwise, such as m8g.*.
+    ///
+    /// May be given several times. `*` stands for any characters.
+    launch_tokens_required_types in launch: Vec<TypePattern>, "PATTERN";
 }
 
 #[cfg(test)]

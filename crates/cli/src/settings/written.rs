@@ -43,9 +43,9 @@ pub(crate) struct Written(BTreeMap<&'static str, Given>);
 
 /// A value that is none.
 #[derive(Debug, thiserror::Error)]
-#[error("{layer}: `{name}`: {reason}")]
+#[error("{layer}: `{key}`: {reason}")]
 pub(crate) struct SettingRefusal {
-    name: &'static str,
+    key: String,
     layer: Layer,
     reason: String,
 }
@@ -67,7 +67,11 @@ impl Written {
         let unset = Given { values: Vec::new(), layer: Layer::Default };
         let given = self.0.get(name).unwrap_or(&unset);
         let layer = given.layer.clone();
-        T::read(&given.values).map_err(|reason| SettingRefusal { name, layer, reason })
+        T::read(&given.values).map_err(|reason| {
+            let setting = REGISTER.iter().find(|setting| setting.name == name);
+            let key = setting.map_or_else(|| name.to_owned(), Setting::key);
+            SettingRefusal { key, layer, reason }
+        })
     }
 
     /// Returns whether anyone has set a setting.
@@ -76,8 +80,8 @@ impl Written {
     }
 
     /// Returns each setting with what was given for it.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Given)> {
-        REGISTER.iter().filter_map(|setting| Some((setting.name, self.0.get(setting.name)?)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static Setting, &Given)> {
+        REGISTER.iter().filter_map(|setting| Some((setting, self.0.get(setting.name)?)))
     }
 }
 

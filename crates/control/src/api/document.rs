@@ -53,6 +53,8 @@ enum Unwritable {
     #[error(transparent)]
     Cbor(#[from] ciborium::ser::Error<std::io::Error>),
     #[error(transparent)]
+    CborValue(#[from] ciborium::value::Error),
+    #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Xml(#[from] XmlFault),
@@ -71,13 +73,39 @@ impl<T: Serialize> Written for T {
     }
 
     fn json(&self) -> Result<Vec<u8>, Unwritable> {
-        Ok(serde_json::to_vec(self)?)
+        let mut value = serde_json::to_value(self)?;
+        leave_out_absent_json(&mut value);
+        Ok(serde_json::to_vec(&value)?)
     }
 
     fn cbor(&self) -> Result<Vec<u8>, Unwritable> {
+        let mut value = ciborium::Value::serialized(self)?;
+        leave_out_absent_cbor(&mut value);
         let mut bytes = Vec::new();
-        ciborium::into_writer(self, &mut bytes)?;
+        ciborium::into_writer(&value, &mut bytes)?;
         Ok(bytes)
+    }
+}
+
+/// What is `None` is left out, as in XML.
+fn leave_out_absent_json(value: &mut serde_json::Value) {
+    if let serde_json::Value::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(leave_out_absent_json);
+    } else if let serde_json::Value::Array(elements) = value {
+        elements.iter_mut().for_each(leave_out_absent_json);
+    }
+}
+
+/// As [`leave_out_absent_json`].
+fn leave_out_absent_cbor(value: &mut ciborium::Value) {
+    if let ciborium::Value::Map(members) = value {
+        members.retain(|(_, member)| !member.is_null());
+        for (_, member) in members {
+            leave_out_absent_cbor(member);
+        }
+    } else if let ciborium::Value::Array(elements) = value {
+        elements.iter_mut().for_each(leave_out_absent_cbor);
     }
 }
 

@@ -8,6 +8,7 @@ mod read;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fmt;
 
 use model::Secret;
 use serde::de::DeserializeOwned;
@@ -96,12 +97,22 @@ pub enum FormFault {
 ///
 /// A request type keeps a part of the request as it came with a field of this type, and lets it
 /// pass unread with one of [`serde::de::IgnoredAny`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Node {
     /// Parts by their names, or by their numbers.
     Branch(BTreeMap<String, Self>),
     /// A value.
     Text(String),
+}
+
+/// Values may be user data, or what else is nobody's business: `Debug` shows the names alone.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Branch(branch) => f.debug_map().entries(branch).finish(),
+            Self::Text(_) => f.write_str("(value)"),
+        }
+    }
 }
 
 /// The parameters of a request.

@@ -6,44 +6,27 @@
 //!                                       └─> access key id: the caller looks its key up
 //! ```
 //!
-//! INVARIANT: what is verified is what is obeyed. Every header that this crate acts upon, and that
-//! a stranger could add, must be among those signed; what can be read in two ways is refused.
+//! INVARIANT: what is verified is what is obeyed. The method, the path, the query, the host, AWS's own
+//! headers and the body are always signed, and what can be read in two ways is refused. The content
+//! type may be unsigned: no body of one protocol is a request of another.
 //!
 //! INVARIANT: an unknown key costs what a wrong signature costs, since both are verified.
 
 mod authorization;
 mod canonical;
 mod fault;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod time;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use model::{Secret, Timestamp};
+use model::{AccessKey, Secret, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 pub use self::authorization::{LIFETIME_SECONDS_MAX, Presented, SIGNED_HEADERS_MAX};
 pub use self::fault::SignatureFault;
-
-/// An access key, as whoever issued it knows it.
-#[derive(Clone, Debug)]
-pub struct AccessKey {
-    /// The access key id: `AKIA…`, or `ASIA…` of temporary credentials.
-    pub id: String,
-    /// The secret access key.
-    pub secret: Secret<String>,
-    /// What makes the credentials temporary, if they are.
-    pub session: Option<Session>,
-}
-
-/// What temporary credentials have besides their key.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// The session token, which every request must show.
-    pub token: Secret<String>,
-    /// When the credentials end.
-    pub expiration: Timestamp,
-}
+pub use self::signing::Signer;
 
 /// Whose request it is.
 ///
@@ -97,7 +80,7 @@ impl Presented<'_> {
         self.check_scope(service)?;
         self.check_time(skew_seconds, now)?;
         let request = canonical::request(self, &self.payload_hash()?)?;
-        let key = key.filter(|key| key.id == self.access_key_id);
+        let key = key.filter(|key| *key.id == *self.access_key_id);
         let secret = key.map_or(NOBODYS_SECRET, |key| key.secret.expose());
         let is_signed = signature(&self.signing_key(secret), &self.text_to_sign(&request))
             .verify_slice(&self.signature)
@@ -106,7 +89,7 @@ impl Presented<'_> {
         if !is_signed {
             return Err(SignatureFault::SignatureDiffers);
         }
-        self.check_session(key.session.as_ref(), now)?;
+        self.check_session(key, now)?;
         let (access_key_id, region) = (self.access_key_id.clone(), self.scope.region.clone());
         Ok(Verified { access_key_id, region })
     }
@@ -147,21 +130,18 @@ impl Presented<'_> {
         }
     }
 
-    fn check_session(
-        &self,
-        session: Option<&Session>,
-        now: Timestamp,
-    ) -> Result<(), SignatureFault> {
-        match (session, &self.session_token) {
-            (None, Some(_)) => Err(SignatureFault::SessionTokenSuperfluous),
-            (Some(_), None) => Err(SignatureFault::SessionTokenMissing),
-            (Some(session), Some(shown)) if session.token != *shown => {
-                Err(SignatureFault::SessionTokenDiffers)
+    fn check_session(&self, key: &AccessKey, now: Timestamp) -> Result<(), SignatureFault> {
+        match (&key.session_token, &self.session_token) {
+            (None, Some(_)) => return Err(SignatureFault::SessionTokenSuperfluous),
+            (Some(_), None) => return Err(SignatureFault::SessionTokenMissing),
+            (Some(own), Some(shown)) if own != shown => {
+                return Err(SignatureFault::SessionTokenDiffers);
             }
-            (Some(session), Some(_)) if now >= session.expiration => {
-                Err(SignatureFault::SessionExpired { at: session.expiration })
-            }
-            (None, None) | (Some(_), Some(_)) => Ok(()),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        match key.expiration.filter(|end| now >= *end) {
+            Some(at) => Err(SignatureFault::SessionExpired { at }),
+            None => Ok(()),
         }
     }
 

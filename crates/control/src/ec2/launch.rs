@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::{
-    AmiId, AssociationId, Attributes, BlockDevice, HostnameType, HttpTokens, Image, ImdsSupport,
-    Instance, InstanceId, InstanceProfile, InstanceState, Interface, InterfaceId, Ipv4Address,
+    AmiId, AssociationId, Attachment, Attributes, BlockDevice, Driver, HostnameType, HttpTokens,
+    Image, ImdsSupport, Instance, InstanceId, InstanceProfile, Interface, InterfaceId, Ipv4Address,
     KeyPair, LifeCycle, Line, MacAddress, MetadataOptions, OptionLayer, OptionLayers,
     OptionsChange, Placement, RegisteredKeyPair, RegisteredSecurityGroup, ReservationId, Resource,
-    Scope, SecurityGroup, Shared, StateReason, Subnet, Switch, TemplateUsed, UserData,
+    Scope, SecurityGroup, Shared, Subnet, Switch, TemplateUsed, UserData,
 };
 use store::{Change, Snapshot};
 
@@ -22,8 +22,8 @@ use super::launch_parameters::{InterfaceParameter, LaunchParameters};
 use super::metadata_options::refuse_if_enforced;
 use super::security_groups::named_groups;
 use super::tags::{self, Tags};
-use crate::References;
 use crate::api::ApiFault;
+use crate::{References, lifecycle};
 
 /// LIMIT: instances of one request. EC2 bounds an account's instances instead.
 const INSTANCES_MAX: i64 = 1000;
@@ -45,15 +45,35 @@ pub(crate) struct Launched {
     pub(crate) instances: Vec<Instance>,
 }
 
-/// Plans a launch. `parameters` are those of the request, laid over those of the template;
-/// `requested` are the options of the request alone.
+/// A launch that is asked for.
+pub(crate) struct Asked<'p> {
+    /// The parameters of the request, laid over those of the template.
+    pub(crate) parameters: &'p LaunchParameters,
+    /// The options of the request alone.
+    pub(crate) options: OptionsChange,
+    /// What a launch template gives.
+    pub(crate) templated: Option<Templated>,
+    /// What an operator says, which the EC2 API has no words for.
+    pub(crate) operator: Option<ByOperator>,
+}
+
+/// What an operator says of the one instance that is launched.
+pub(crate) struct ByOperator {
+    /// Its id.
+    pub(crate) instance_id: InstanceId,
+    /// What makes its machine, whatever the settings say.
+    pub(crate) driver: Option<Driver>,
+    /// How it is attached, besides what the driver does.
+    pub(crate) attachments: Vec<Attachment>,
+}
+
+/// Plans a launch.
 pub(crate) fn plan(
     desk: &Desk<'_>,
     snapshot: &Snapshot,
-    parameters: &LaunchParameters,
-    requested: OptionsChange,
-    templated: Option<Templated>,
+    asked: Asked<'_>,
 ) -> Result<(Vec<Change>, Launched), ApiFault> {
+    let Asked { parameters, options: requested, templated, operator } = asked;
     let count = count(parameters)?;
     let inventory = Inventory::new(snapshot, &desk.scope);
     let mut launch = Launch { desk, snapshot, inventory, parameters, adopted: Vec::new() };
@@ -65,6 +85,11 @@ pub(crate) fn plan(
     prototype.options_since = snapshot.generation().next();
     let reservation_id = ReservationId::from_number(desk.fresh_number()?);
     prototype.reservation_id = reservation_id;
+    let driver = match &operator {
+        Some(operator) => operator.driver,
+        None => desk.surroundings.launch_settings().driver,
+    };
+    lifecycle::launch(&mut prototype, driver, desk.now);
     prototype.attributes.launch_template = templated.map(|templated| templated.used);
     let mut addresses = Addresses::in_use(snapshot, &desk.scope);
     let wiring = launch.wiring(count)?;
@@ -83,6 +108,10 @@ pub(crate) fn plan(
         }
         instance.interfaces = launch.interfaces(&wiring, &mut addresses)?;
         instances.push(instance);
+    }
+    if let (Some(operator), Some(instance)) = (operator, instances.first_mut()) {
+        instance.id = operator.instance_id;
+        instance.attachments = operator.attachments;
     }
     let mut changes: Vec<_> = launch.adopted.into_iter().map(|new| desk.put(new)).collect();
     for instance in &instances {
@@ -222,7 +251,6 @@ impl Launch<'_> {
             tags: of_instances.into(),
             monitoring: if monitored == Some(true) { Switch::Enabled } else { Switch::Disabled },
             hibernation: configured.filter(|is| *is).map(|_| Switch::Enabled),
-            state: InstanceState::Pending,
             attributes: self.attributes(key_name)?.into(),
             ..Instance::described(Instance::default_id())
         })
@@ -230,16 +258,12 @@ impl Launch<'_> {
 
     fn attributes(&self, key_name: Option<Line>) -> Result<Attributes, ApiFault> {
         let parameters = self.parameters;
-        let pending: Line = parse_line("pending", "State")?;
         let behavior = parameters.instance_initiated_shutdown_behavior.as_deref();
         let behavior = behavior.map(super::attributes::parse_shutdown_behavior).transpose()?;
         let client_token = parameters.client_token.as_deref();
         Ok(Attributes {
             client_token: client_token.map(super::client_token::parse).transpose()?,
-            driver: self.desk.surroundings.launch_settings().driver,
             key_name,
-            state_reason: Some(StateReason { code: pending.clone(), message: pending }),
-            state_since: Some(self.desk.now),
             disable_api_stop: parameters.disable_api_stop.unwrap_or(false),
             disable_api_termination: parameters.disable_api_termination.unwrap_or(false),
             ebs_optimized: parameters.ebs_optimized.unwrap_or(false),

@@ -102,6 +102,31 @@ pub(crate) fn put(desk: &Desk<'_>, resource_id: &str, tags: Tags) -> Option<Chan
     })
 }
 
+/// Reads the tags for what a request makes, where it makes nothing but `resource_types`: the tags
+/// of the first of them.
+///
+/// # Errors
+///
+/// As [`parse`], and `InvalidParameterValue` for another type.
+pub(crate) fn specified_for(
+    specifications: &[TagSpecification],
+    resource_types: &[&str],
+) -> Result<Tags, ApiFault> {
+    let types = specifications.iter().filter_map(|of| of.resource_type.as_deref());
+    if let Some(other) = types.into_iter().find(|other| !resource_types.contains(other)) {
+        let reason = "It is not a valid taggable resource type for this operation.";
+        return Err(ApiFault::invalid_value_for(other, "resourceType", reason));
+    }
+    specified(specifications, resource_types.first().copied().unwrap_or_default())
+}
+
+/// Forgets the tags of something that is no instance, if it has any.
+pub(crate) fn forget(desk: &Desk<'_>, snapshot: &Snapshot, resource_id: &str) -> Option<Change> {
+    let id: model::Line = resource_id.parse().ok()?;
+    snapshot.resource_tags(&desk.scope, id.clone())?;
+    Some(Change::DeleteResource(desk.scope.clone(), ResourceKey::Tags(id)))
+}
+
 /// The tags of something that is no instance.
 pub(crate) fn of<'s>(snapshot: &'s Snapshot, scope: &Scope, resource_id: &str) -> &'s Tags {
     static NONE: Tags = Tags::new();

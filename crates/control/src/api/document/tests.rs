@@ -115,14 +115,21 @@ fn json_and_cbor_say_the_same() {
         timestamp: Time,
         sum: f64,
         values: Vec<u8>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         unit: Option<&'static str>,
+        alarms: Vec<Identity>,
     }
     let answer = || {
         let timestamp = Time(model::Timestamp::from_seconds(1_758_898_800));
-        Answer::of(Datapoint { timestamp, sum: 12.0, values: vec![1], unit: None })
+        Answer::of(Datapoint {
+            timestamp,
+            sum: 12.0,
+            values: vec![1],
+            unit: None,
+            alarms: vec![IDENTITY],
+        })
     };
-    let expected = json!({"Timestamp": 1_758_898_800.0, "Sum": 12.0, "Values": [1]});
+    let expected = json!({"Timestamp": 1_758_898_800.0, "Sum": 12.0, "Values": [1],
+        "Alarms": [{"UserId": "AIDA<"}]});
     for (protocol, content_type) in [
         (Protocol::Json10, "application/x-amz-json-1.0"),
         (Protocol::Json11, "application/x-amz-json-1.1"),

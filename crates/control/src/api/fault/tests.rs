@@ -31,10 +31,6 @@ fn texts_about_parameters_that_were_seen() {
             ApiFault::unauthorized("User: x"),
             "403 UnauthorizedOperation: You are not authorized to perform this operation. User: x",
         ),
-        (
-            ApiFault::auth_failure(),
-            "401 AuthFailure: AWS was not able to validate the provided access credentials",
-        ),
     ] {
         assert_eq!(format!("{} {fault}", fault.status), expected);
     }

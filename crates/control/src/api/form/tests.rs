@@ -287,6 +287,12 @@ fn the_canonical_text_knows_no_order_and_no_token() {
     assert_ne!(canonical("a=%2525"), canonical("a=%25"));
 }
 
+#[test]
+fn what_is_debugged_shows_no_value() {
+    let shown = format!("{:?}", parse("UserData=hunter2&Tag.1.Value=hunter2"));
+    assert!(shown.contains("UserData") && !shown.contains("hunter2"), "{shown}");
+}
+
 /// Reads a form as a flat list of pairs, or not at all.
 fn naive(form: &[u8]) -> Option<BTreeSet<(String, String)>> {
     let mut pairs = BTreeSet::new();

@@ -9,7 +9,8 @@ use hmac::Mac as _;
 use model::{Secret, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::{AccessKey, Presented, Session, SignatureFault, Verified, canonical, hex, signature};
+use super::{Presented, SignatureFault, Verified, canonical, hex, signature};
+use model::AccessKey;
 use signer::{Meant, Sent, Signer};
 
 const ID: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -27,11 +28,12 @@ fn signed_at() -> Timestamp {
 }
 
 fn access_key(secret: &str, token: Option<&str>) -> AccessKey {
-    let session = token.map(|token| Session {
-        token: Secret::new(token.to_owned()),
-        expiration: at("2026-11-22T06:00:00Z"),
-    });
-    AccessKey { id: ID.to_owned(), secret: Secret::new(secret.to_owned()), session }
+    AccessKey {
+        id: ID.parse().unwrap(),
+        secret: Secret::new(secret.to_owned()),
+        session_token: token.map(|token| Secret::new(token.to_owned())),
+        expiration: token.map(|_| at("2026-11-22T06:00:00Z")),
+    }
 }
 
 fn signer(service: &'static str, token: Option<&'static str>) -> Signer {
@@ -168,8 +170,14 @@ fn temporary_credentials_need_their_session_token() {
         if let Some(token) = token {
             form.body.extend(format!("&SecurityToken={}", token.replace('+', "%2B")).bytes());
         }
+        let mut form_in_query = describe();
+        let parameter = token.map(|token| ("SecurityToken".to_owned(), token.to_owned()));
+        form_in_query.parameters.extend(parameter);
+        let in_query = Signer { token: None, ..signer.clone() }.sign(&form_in_query);
         let in_form = Signer { token: None, ..signer.clone() }.sign(&form);
-        for sent in [signer.sign(&describe()), signer.presign(&describe(), Some("60")), in_form] {
+        for sent in
+            [signer.sign(&describe()), signer.presign(&describe(), Some("60")), in_query, in_form]
+        {
             let verified = verify(&sent, Some(key), "ec2", signed_at()).map(|_| ());
             assert_eq!(verified, expected, "{token:?}: {sent:?}");
         }
@@ -215,7 +223,7 @@ fn a_url_is_good_for_as_long_as_it_says() {
 fn an_unknown_key_and_a_wrong_secret_are_told_alike_by_ec2() {
     use SignatureFault::{KeyUnknown, SignatureDiffers};
     let sent = signer("ec2", None).sign(&describe());
-    let other = AccessKey { id: "AKIAOTHER".to_owned(), ..access_key(SECRET, None) };
+    let other = AccessKey { id: "AKIAOTHER".parse().unwrap(), ..access_key(SECRET, None) };
     let wrong = access_key("wrong", None);
     let told = |key| verify(&sent, key, "ec2", signed_at()).unwrap_err();
     let faults = [told(None), told(Some(&other)), told(Some(&wrong))];

@@ -1,0 +1,5 @@
+//! See `fuzz::form`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::form::check(data));
