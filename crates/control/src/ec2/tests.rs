@@ -166,8 +166,8 @@ fn order_and_gaps_do_not_matter() {
 fn pages_have_every_instance_once() {
     let site = Site::new();
     let mut launched: Vec<_> = (0..3).map(|_| site.launch(IMAGE)).collect();
-    let seven = format!("Action=RunInstances&{IMAGE}&MinCount=9&MaxCount=9");
-    launched.extend(site.all(&seven, "instanceId"));
+    let nine = format!("Action=RunInstances&{IMAGE}&MinCount=9&MaxCount=9");
+    launched.extend(site.all(&nine, "instanceId"));
     site.ask(&format!("Action=TerminateInstances&InstanceId.1={}", launched[0])).unwrap();
     let (mut seen, mut token, mut pages) = (Vec::new(), String::new(), 0);
     loop {
@@ -177,7 +177,7 @@ fn pages_have_every_instance_once() {
         (pages, token) = (pages + 1, String::new());
         seen.extend(ids);
         match elements(&page, "nextToken").first() {
-            Some(next) => token.push_str(&format!("&NextToken={next}")),
+            Some(next) => token = format!("&NextToken={next}"),
             None => break,
         }
     }
