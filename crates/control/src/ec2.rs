@@ -26,6 +26,7 @@ mod launch_template_data;
 #[cfg(test)]
 pub(crate) mod site;
 mod tags;
+mod text;
 
 use std::sync::Arc;
 
@@ -87,6 +88,9 @@ macro_rules! actions {
 
 actions! {
     describe_instances: DescribeInstances;
+    image_attributes: DescribeImageAttribute, ModifyImageAttribute;
+    image_registration: CreateImage, DeregisterImage, RegisterImage;
+    images: DescribeImages;
     launch_template_versions:
         CreateLaunchTemplateVersion,
         DeleteLaunchTemplateVersions,

@@ -21,6 +21,7 @@ use super::inventory::Inventory;
 use super::launch_parameters::{InterfaceParameter, LaunchParameters};
 use super::metadata_options::refuse_if_enforced;
 use super::tags::{self, Tags};
+use super::text::parse_line;
 use crate::References;
 use crate::api::ApiFault;
 
@@ -666,12 +667,6 @@ fn parse_zone(scope: &Scope, text: &str) -> Result<Line, ApiFault> {
     let known = super::inventory::zones(scope).into_iter().map(|(name, _)| name);
     known.into_iter().find(|name| **name == *text).ok_or_else(|| {
         ApiFault::invalid_value_for(text, "availabilityZone", "The zone does not exist.")
-    })
-}
-
-fn parse_line(text: &str, name: &str) -> Result<Line, ApiFault> {
-    text.parse().map_err(|refusal: model::LineRefusal| {
-        ApiFault::invalid_value_for(text, name, &refusal.to_string())
     })
 }
 
