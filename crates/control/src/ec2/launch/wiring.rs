@@ -5,12 +5,13 @@ use model::{
     RegisteredSecurityGroup, Resource, Scope, SecurityGroup, Shared, Subnet, Switch,
 };
 
+use super::Launch;
 use super::addresses::{Addresses, fresh_ipv6, parse_ipv6};
-use super::{Launch, parse_line};
 use crate::api::ApiFault;
 use crate::ec2::inventory;
 use crate::ec2::launch_parameters::InterfaceParameter;
 use crate::ec2::security_groups::named_groups;
+use crate::ec2::text::parse_line;
 
 /// LIMIT: addresses of one interface; that of the largest types of EC2.
 const ADDRESSES_MAX: usize = 50;
