@@ -1,12 +1,16 @@
 //! An instance as the EC2 API shows it (control plane, 4.1).
 
-use model::{Attributes, HostnameType, Instance, Interface, LifeCycle, Switch, Timestamp};
+use model::{
+    Attributes, HostnameType, Instance, Interface, LifeCycle, Line, Placement, StateReason, Switch,
+    Timestamp,
+};
 use serde::Serialize;
 
 use super::Desk;
 use super::interface_element::InterfaceElement;
 use super::inventory::spread;
 use super::metadata_options::{OptionsElement, OptionsState};
+use super::tags::Tags;
 use crate::api::xml::Time;
 
 /// `instancesSet/item`.
@@ -146,14 +150,9 @@ pub(crate) struct TagElement {
 }
 
 /// Writes tags.
-pub(crate) fn tag_elements<'t>(
-    tags: impl IntoIterator<Item = (&'t model::TagKey, &'t Box<str>)>,
-) -> Vec<TagElement> {
-    let element = |(key, value): (&model::TagKey, &Box<str>)| TagElement {
-        key: key.to_string(),
-        value: value.to_string(),
-    };
-    tags.into_iter().map(element).collect()
+pub(crate) fn tag_elements(tags: &Tags) -> Vec<TagElement> {
+    let tags = tags.iter();
+    tags.map(|(key, value)| TagElement { key: key.to_string(), value: value.to_string() }).collect()
 }
 
 /// The profile of an instance.
@@ -215,7 +214,6 @@ impl InstanceElement {
         let key_pair = instance.key_pair.as_ref().map(|pair| &pair.name);
         let hostname = primary.and_then(|interface| instance.hostname(interface));
         let public_name = primary.and_then(|interface| instance.public_hostname(interface));
-        let zone = &instance.placement;
         Self {
             instance_id: instance.id.to_string(),
             image_id: instance.ami_id.to_string(),
@@ -228,14 +226,7 @@ impl InstanceElement {
             product_codes: product_codes(instance),
             instance_type: instance.instance_type.to_string(),
             launch_time: Time(instance.pending_time),
-            placement: PlacementElement {
-                availability_zone: zone.availability_zone.to_string(),
-                availability_zone_id: zone.availability_zone_id.to_string(),
-                group_name: zone.group_name.as_ref().map(ToString::to_string).unwrap_or_default(),
-                partition_number: zone.partition_number,
-                host_id: zone.host_id.as_ref().map(ToString::to_string),
-                tenancy: if zone.host_id.is_some() { "host" } else { "default" },
-            },
+            placement: PlacementElement::of(&instance.placement),
             monitoring: MonitoringElement { state: instance.monitoring.as_str() },
             subnet_id: primary.map(|interface| interface.subnet_id.to_string()),
             vpc_id: primary.map(|interface| interface.vpc_id.to_string()),
@@ -243,10 +234,7 @@ impl InstanceElement {
             ip_address: primary.and_then(|own| own.public_ipv4s().next()).map(|ip| ip.to_string()),
             source_dest_check: attributes.source_dest_check == Switch::Enabled,
             group_set: primary.map(group_set).unwrap_or_default(),
-            state_reason: attributes.state_reason.as_ref().map(|reason| StateReasonElement {
-                code: reason.code.to_string(),
-                message: reason.message.to_string(),
-            }),
+            state_reason: attributes.state_reason.as_ref().map(StateReasonElement::of),
             architecture: instance.architecture.as_str(),
             root_device_type: "ebs",
             root_device_name: root_device(instance).to_owned(),
@@ -254,7 +242,7 @@ impl InstanceElement {
             virtualization_type: "hvm",
             instance_lifecycle: lifecycle(instance.life_cycle),
             client_token: attributes.client_token.as_deref().unwrap_or_default().to_owned(),
-            tag_set: tag_elements(instance.tags.iter()),
+            tag_set: tag_elements(&instance.tags),
             // EC2: Nitro too is told as Xen.
             hypervisor: "xen",
             network_interface_set: instance
@@ -286,6 +274,26 @@ impl InstanceElement {
             maintenance_options: MaintenanceOptions { auto_recovery: "default" },
             current_instance_boot_mode: "legacy-bios",
         }
+    }
+}
+
+impl PlacementElement {
+    fn of(placement: &Placement) -> Self {
+        let text = |line: &Option<Line>| line.as_ref().map(ToString::to_string);
+        Self {
+            availability_zone: placement.availability_zone.to_string(),
+            availability_zone_id: placement.availability_zone_id.to_string(),
+            group_name: text(&placement.group_name).unwrap_or_default(),
+            partition_number: placement.partition_number,
+            host_id: text(&placement.host_id),
+            tenancy: if placement.host_id.is_some() { "host" } else { "default" },
+        }
+    }
+}
+
+impl StateReasonElement {
+    fn of(reason: &StateReason) -> Self {
+        Self { code: reason.code.to_string(), message: reason.message.to_string() }
     }
 }
 

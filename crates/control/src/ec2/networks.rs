@@ -8,7 +8,7 @@ use store::Snapshot;
 
 use super::instance_element::{TagElement, derived_id, tag_elements};
 use super::inventory::Inventory;
-use super::launch::usable;
+use super::launch::addresses::usable;
 use super::tags::{self, Tags};
 use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};

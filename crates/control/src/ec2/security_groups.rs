@@ -35,7 +35,7 @@ pub(crate) fn named_groups(
         let group = match inventory.security_group(id) {
             Some(group) => group,
             None if desk.surroundings.launch_settings().references == References::Adopt => {
-                let group = inventory.adopt_security_group(id, vpc_id);
+                let group = Inventory::adopt_security_group(id, vpc_id);
                 adopted.push(Resource::SecurityGroup(group.clone()));
                 group
             }
