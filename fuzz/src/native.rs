@@ -48,6 +48,15 @@ pub fn check(data: &[u8]) {
             assert_eq!(same, **old, "nothing else changes");
             shows(&result, Some(new));
         }
+        Request::Notice { instance_id, .. } => {
+            let (old, new) = (before.instance(instance_id), after.instance(instance_id));
+            let (old, new) = (old.expect("it was there"), new.expect("it is there"));
+            let mut same = Instance::clone(new);
+            (same.events, same.last_modified) = (old.events.clone(), old.last_modified);
+            assert_eq!(same, **old, "nothing else changes");
+            shows(&result, Some(new));
+            can_be_served(new);
+        }
         Request::PutInstance { instance } => {
             let kept = after.instance(instance.id).expect("it is there");
             let mut same = Instance::clone(kept);
