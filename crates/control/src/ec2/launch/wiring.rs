@@ -173,11 +173,11 @@ impl<'a> Launch<'a> {
         names: &[String],
         subnet: &Subnet,
     ) -> Result<Vec<SecurityGroup>, ApiFault> {
-        let (named, adopted) = named_groups(self.desk, &self.inventory, ids, subnet.vpc_id)?;
+        let (by_id, adopted) = named_groups(self.desk, &self.inventory, ids, subnet.vpc_id)?;
         self.adopted.extend(adopted);
         let known = self.inventory.security_groups();
         let of = |group: RegisteredSecurityGroup| SecurityGroup { id: group.id, name: group.name };
-        let mut groups: Vec<_> = named.into_iter().map(of).collect();
+        let mut groups: Vec<_> = by_id.into_iter().map(of).collect();
         for name in names {
             let found = known.iter().find(|group| *group.name == **name);
             let group = found.ok_or_else(|| ApiFault::group_not_found(name))?;
