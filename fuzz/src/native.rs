@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use control::native::{NoServer, Request, handle};
 use metadata::ContentType;
-use model::{Attachment, Instance, InstanceId, Switch};
+use model::{Attachment, Instance, InstanceId, OptionLayer, OptionLayers, OptionsChange, Switch};
 use store::{Snapshot, Store};
 
 use crate::scene::{full, started};
@@ -35,8 +35,13 @@ pub fn check(data: &[u8]) {
             let (old, new) = (before.instance(instance_id), after.instance(instance_id));
             let (old, new) = (old.expect("it was there"), new.expect("it is there"));
             assert_eq!(new.options, options.apply(old.options));
+            assert_eq!(new.option_layers, layers_after(old.option_layers, options));
             let mut same = Instance::clone(new);
             (same.options, same.last_modified) = (old.options, old.last_modified);
+            if (new.options, new.option_layers) != (old.options, old.option_layers) {
+                assert_eq!(new.options_since, after.generation(), "in force from now on");
+                (same.option_layers, same.options_since) = (old.option_layers, old.options_since);
+            }
             assert_eq!(same, **old, "nothing else changes");
             shows(&result, Some(new));
         }
@@ -82,6 +87,22 @@ pub fn check(data: &[u8]) {
 fn has(snapshot: &Snapshot, id: InstanceId, attachment: &Attachment) -> bool {
     let instance = snapshot.instance(id).expect("it is there");
     instance.attachments.iter().any(|has| has.claim() == attachment.claim())
+}
+
+/// What is asked for is set by whoever modifies the instance, and nothing else is.
+fn layers_after(mut layers: OptionLayers, change: OptionsChange) -> OptionLayers {
+    for (is_asked, layer) in [
+        (change.http_tokens.is_some(), &mut layers.http_tokens),
+        (change.http_put_response_hop_limit.is_some(), &mut layers.http_put_response_hop_limit),
+        (change.http_endpoint.is_some(), &mut layers.http_endpoint),
+        (change.http_protocol_ipv6.is_some(), &mut layers.http_protocol_ipv6),
+        (change.instance_metadata_tags.is_some(), &mut layers.instance_metadata_tags),
+    ] {
+        if is_asked {
+            *layer = OptionLayer::Modify;
+        }
+    }
+    layers
 }
 
 /// What is not understood is refused, so that what is written is what was read.

@@ -1,6 +1,7 @@
 //! Who asks, as the signature says.
 
-use model::{Line, Region, User};
+use model::{Instance, Line, Region, User};
+use store::Snapshot;
 
 use crate::ec2::spread;
 
@@ -21,6 +22,12 @@ impl Caller {
         let (account_id, partition) = (user.account_id, region.partition());
         let arn = format!("arn:{partition}:iam::{account_id}:user/{}", user.name);
         Self { account_id, user_id: unique_id(&arn), arn }
+    }
+
+    /// The administrator, whom whoever may use the admin socket is; none before the first start.
+    pub(crate) fn operator(snapshot: &Snapshot) -> Option<Self> {
+        let user = snapshot.administrator()?.user();
+        Some(Self::of_user(&user, &Instance::default_instance().region))
     }
 
     /// The ARN as it is kept with what the caller makes.

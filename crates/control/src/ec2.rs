@@ -14,18 +14,16 @@
 //! The order of checks is that of the control plane, 1.9: signature, form and required parameters,
 //! authorization, dry run, then what is asked for.
 
-mod attributes;
 mod client_token;
 mod instance_element;
-mod instance_profiles;
 mod instances;
+mod interface_element;
 mod inventory;
-mod launch;
-mod launch_parameters;
-mod launch_template_versions;
+pub(crate) mod launch;
+pub(crate) mod launch_parameters;
+mod launch_template_data;
 #[cfg(test)]
 pub(crate) mod site;
-mod tags;
 
 use std::sync::Arc;
 
@@ -73,7 +71,7 @@ pub(crate) fn answer(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFa
 
 macro_rules! actions {
     ($($module:ident: $($action:ident),+;)+) => {
-        $( mod $module; )+
+        $( pub(crate) mod $module; )+
 
         /// Every action. None if there is no such.
         fn actions(arrival: &Arrival, desk: &Desk<'_>) -> Option<Result<Answer, ApiFault>> {
@@ -86,10 +84,32 @@ macro_rules! actions {
 }
 
 actions! {
+    attributes: DescribeInstanceAttribute;
     describe_instances: DescribeInstances;
+    describe_tags: DescribeTags;
+    instance_profiles: AssociateIamInstanceProfile, DescribeIamInstanceProfileAssociations,
+        DisassociateIamInstanceProfile, ReplaceIamInstanceProfileAssociation;
+    key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
+    launch_template_versions:
+        CreateLaunchTemplateVersion,
+        DeleteLaunchTemplateVersions,
+        DescribeLaunchTemplateVersions;
+    launch_templates:
+        CreateLaunchTemplate,
+        DeleteLaunchTemplate,
+        DescribeLaunchTemplates,
+        ModifyLaunchTemplate;
+    metadata_defaults: GetInstanceMetadataDefaults, ModifyInstanceMetadataDefaults;
     metadata_options: ModifyInstanceMetadataOptions;
+    modify_attribute: ModifyInstanceAttribute, ResetInstanceAttribute;
+    network_interfaces: DescribeNetworkInterfaces;
+    networks: DescribeSubnets, DescribeVpcs;
+    regions: DescribeAvailabilityZones, DescribeRegions;
     run_instances: RunInstances;
+    security_groups: DescribeSecurityGroups;
     state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;
+    status: DescribeInstanceStatus, MonitorInstances, UnmonitorInstances;
+    tags: CreateTags, DeleteTags;
 }
 
 fn run<A: Action>(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFault> {

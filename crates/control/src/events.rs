@@ -35,8 +35,9 @@ pub enum Notice {
         /// What it is, for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<Line>,
-        /// When it begins at the earliest.
-        not_before: Timestamp,
+        /// When it begins at the earliest; now if nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before: Option<Timestamp>,
         /// When it ends at the latest.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         not_after: Option<Timestamp>,
@@ -133,6 +134,7 @@ fn apply(
         }
         Notice::TargetState { state } => events.target_lifecycle_state = Some(state),
         Notice::Maintenance { event_id, code, description, not_before, not_after } => {
+            let not_before = not_before.unwrap_or(now);
             if not_after.is_some_and(|end| end < not_before) {
                 return Err(NoticeRefusal::EndsEarly);
             }
@@ -228,7 +230,7 @@ mod tests {
         let (store, id) = site();
         for code in MaintenanceCode::ALL {
             let event_id = Some(code.as_str().parse().unwrap());
-            let (not_before, not_after) = (NOW, Some(NOW.plus_seconds(1)));
+            let (not_before, not_after) = (None, Some(NOW.plus_seconds(1)));
             let maintenance = Notice::Maintenance {
                 event_id,
                 code: *code,

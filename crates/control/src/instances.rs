@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use model::{
-    Attachment, Driver, Generation, Instance, InstanceId, InstanceProfile, OptionLayer,
-    OptionsChange, RoleName, TagKey, Timestamp, UserData,
+    AmiId, Attachment, Driver, HttpTokens, Instance, InstanceId, Line, OptionLayer, OptionsChange,
+    RoleName, TagKey, Timestamp, UserData,
 };
 use serde::{Deserialize, Serialize};
 use store::{Change, Origin, Snapshot};
 
-use crate::lifecycle;
+use crate::api::ApiFault;
+use crate::api::form::Tree;
+use crate::api::route::Service;
+use crate::ec2::launch::{Asked, ByOperator};
+use crate::ec2::launch_parameters::LaunchParameters;
 use crate::native::NativeRefusal;
+use crate::{ec2, lifecycle};
 
 type Planned = Result<(Vec<Change>, ()), NativeRefusal>;
 
@@ -24,6 +31,12 @@ pub struct Launch {
     /// What makes its machine; none where an operator does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<Driver>,
+    /// The image; the one for `IMDSv2` that every account has, if none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<AmiId>,
+    /// The type; that of the default instance if none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<Line>,
     /// How it is attached, besides what the driver does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
@@ -42,32 +55,56 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Describes the instance that this launches as `id`, in a change that has this generation.
-    pub fn describe(self, id: InstanceId, generation: Generation, now: Timestamp) -> Instance {
-        let mut instance = Instance::described(id);
-        instance.set_options(self.options, OptionLayer::Launch, generation);
-        if self.driver.is_some() {
-            lifecycle::launch(&mut instance, self.driver, now);
+    /// Says the same in the parameters of `RunInstances`.
+    fn parameters(&self) -> Result<LaunchParameters, ApiFault> {
+        let default = Instance::default_instance();
+        let image_id = self.image_id.unwrap_or(default.ami_id);
+        let instance_type = self.instance_type.as_ref().unwrap_or(&default.instance_type);
+        let mut said: Vec<(String, String)> = Vec::new();
+        let mut say = |name: &str, value: String| said.push((name.to_owned(), value));
+        say("ImageId", image_id.to_string());
+        say("InstanceType", instance_type.to_string());
+        say("MaxCount", "1".to_owned());
+        say("MinCount", "1".to_owned());
+        if let Some(role) = &self.role {
+            say("IamInstanceProfile.Name", role.to_string());
         }
-        instance.pending_time = now;
-        instance.last_modified = now;
-        instance.user_data = self.user_data;
-        instance.tags.extend(self.tags);
-        instance.instance_profile = self.role.map(|role| InstanceProfile::of_role(role).into());
-        instance.attachments = self.attachments;
-        instance
+        if let Some(user_data) = &self.user_data {
+            say("UserData", STANDARD.encode(user_data.as_bytes()));
+        }
+        if !self.tags.is_empty() {
+            say("TagSpecification.1.ResourceType", "instance".to_owned());
+        }
+        for (number, (key, value)) in (1..).zip(&self.tags) {
+            say(&format!("TagSpecification.1.Tag.{number}.Key"), key.to_string());
+            say(&format!("TagSpecification.1.Tag.{number}.Value"), value.to_string());
+        }
+        let said = said.iter().map(|(name, value)| (&**name, &**value));
+        Ok(Tree::from_parameters(said)?.read(Service::Ec2.dialect())?)
     }
 }
 
-/// Plans a new instance.
-pub(crate) fn add(snapshot: &Snapshot, instance: Instance) -> Planned {
-    if snapshot.instance(instance.id).is_some() {
-        return Err(NativeRefusal::InstanceExists(instance.id));
+/// Plans a launch: what `RunInstances` would plan, with an id and attachments that are given.
+pub(crate) fn launch(
+    snapshot: &Snapshot,
+    desk: &ec2::Desk<'_>,
+    instance_id: InstanceId,
+    launch: Launch,
+) -> Planned {
+    if snapshot.instance(instance_id).is_some() {
+        return Err(NativeRefusal::InstanceExists(instance_id));
     }
-    check_role(snapshot, &instance)?;
-    let gone = lifecycle::forgotten(snapshot, instance.scope(), instance.id);
-    let added = Change::PutInstance(Arc::new(instance), Origin::Api);
-    Ok((gone.into_iter().chain([added]).collect(), ()))
+    if let Some(role) = launch.role.as_ref().filter(|role| snapshot.role(role).is_none()) {
+        return Err(NativeRefusal::RoleUnknown(role.clone()));
+    }
+    let gone = lifecycle::forgotten(snapshot, desk.scope.clone(), instance_id);
+    let refused = |fault: ApiFault| NativeRefusal::Refused(fault.message);
+    let parameters = &launch.parameters().map_err(refused)?;
+    let Launch { driver, attachments, options, .. } = launch;
+    let operator = Some(ByOperator { instance_id, driver, attachments });
+    let asked = Asked { parameters, options, templated: None, operator };
+    let (changes, _) = ec2::launch::plan(desk, snapshot, asked).map_err(refused)?;
+    Ok((gone.into_iter().chain(changes).collect(), ()))
 }
 
 /// Plans an instance in place of the one with its id.
@@ -109,6 +146,10 @@ pub(crate) fn modify_options(
     now: Timestamp,
 ) -> Planned {
     let mut instance = (*find(snapshot, id)?).clone();
+    if change.http_tokens == Some(HttpTokens::Optional) {
+        let enforced = ec2::metadata_options::refuse_if_enforced(snapshot, &instance.scope());
+        enforced.map_err(|fault| NativeRefusal::Refused(fault.message))?;
+    }
     instance.set_options(change, OptionLayer::Modify, snapshot.generation().next());
     if instance == *find(snapshot, id)? {
         return Ok((Vec::new(), ()));

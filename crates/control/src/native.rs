@@ -22,8 +22,11 @@ pub use self::surroundings::{NoServer, Surroundings};
 pub use self::views::{
     AttachmentView, Diagnosis, Environment, InstanceView, Place, UndeliveredView, Wanted,
 };
+use crate::api::form::Tree;
+use crate::caller::Caller;
 use crate::instances::{self, Launch, find};
 use crate::lifecycle::{self, Moved};
+use crate::{ec2, events};
 
 /// LIMIT: the longest request line. An instance with 16 KiB of user data and 50 long tags stays
 /// well below.
@@ -67,6 +70,13 @@ pub enum Request {
         instance_id: InstanceId,
         /// The options to change.
         options: OptionsChange,
+    },
+    /// Raises or clears a notice that an instance reads of itself.
+    Notice {
+        /// The instance.
+        instance_id: InstanceId,
+        /// The notice.
+        notice: events::Notice,
     },
     /// Keeps an instance, in place of the one with its id.
     PutInstance {
@@ -151,6 +161,13 @@ pub fn handle(
         Request::ModifyOptions { instance_id, options } => {
             desk.transact(|snapshot| {
                 instances::modify_options(snapshot, instance_id, options, now)
+            })?;
+            desk.show(instance_id)
+        }
+        Request::Notice { instance_id, notice } => {
+            let fresh = surroundings.fresh_number().map_err(NativeRefusal::Unstored)?;
+            desk.transact(|snapshot| {
+                Ok(events::notice(snapshot, instance_id, notice, fresh, now)?)
             })?;
             desk.show(instance_id)
         }
@@ -245,12 +262,20 @@ impl<S: Surroundings> Desk<'_, S> {
         self.add(|snapshot| instances::attach(snapshot, id, attachment))
     }
 
+    /// Launches as the EC2 API does, in the account and region of the default instance.
     fn launch(&self, launch: Launch) -> Result<serde_json::Value, NativeRefusal> {
         let fresh = || self.surroundings.fresh_number().map_err(NativeRefusal::Unstored);
         let fresh = || fresh().map(InstanceId::from_number);
         let id = launch.instance_id.map_or_else(fresh, Ok)?;
-        let instance = launch.describe(id, self.store.current().generation().next(), self.now);
-        self.store(|snapshot| instances::add(snapshot, instance))?;
+        let desk = ec2::Desk {
+            store: self.store,
+            surroundings: self.surroundings,
+            caller: Caller::operator(&self.store.snapshot()).ok_or(NativeRefusal::NotReady)?,
+            scope: find(&self.store.snapshot(), self.surroundings.default_instance())?.scope(),
+            now: self.now,
+            parameters: &Tree::default(),
+        };
+        self.store(|snapshot| instances::launch(snapshot, &desk, id, launch))?;
         self.see_through(id, InstanceState::Running)?;
         // Where that takes too long, the attachments are shown as those that wait.
         let _ = self.settle();

@@ -1,5 +1,8 @@
 //! `imds instance`: the instances of a running server.
 
+mod event;
+mod view;
+
 use std::fs;
 use std::io::Read as _;
 
@@ -7,8 +10,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use control::instances::Launch;
 use control::native::{AttachmentView, InstanceView, Request};
 use model::{
-    Attachment, Driver, HopLimit, HttpTokens, InstanceId, OptionsChange, RoleName, Switch, TagKey,
-    UserData,
+    AmiId, Attachment, Driver, HopLimit, HttpTokens, InstanceId, Line, OptionsChange, RoleName,
+    Switch, TagKey, UserData,
 };
 
 use crate::command::serve::print_out;
@@ -44,6 +47,7 @@ pub(crate) fn definition() -> Command {
                 .arg(id.clone())
                 .args(option_arguments())
                 .args([data_dir_argument(), json_argument()]),
+            event::definition(id.clone()),
             Command::new("attach")
                 .about("Attach an instance, so that the service knows who asks")
                 .args([id.clone(), attachment.clone()])
@@ -96,6 +100,8 @@ fn launch_definition() -> Command {
                 .requires("driver")
                 .help("Make a container behind it too, one network hop further away"),
             arg("id", "ID", "Its id; a new one by default"),
+            arg("image", "AMI", "Its image; by default the one that has it require tokens"),
+            arg("type", "TYPE", "Its instance type, such as t3.micro"),
             arg("attach", "ATTACHMENT", "Attach it; may be given several times")
                 .action(ArgAction::Append),
             arg("role", "NAME", "The role whose credentials it gets"),
@@ -143,6 +149,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
             lead(matches, |instance_id| Request::TerminateInstance { instance_id })
         }
         Some(("options", matches)) => options(matches),
+        Some(("event", matches)) => event::run(matches),
         _ => Err(Fault::usage("no such command: `imds instance --help` lists them")),
     }
 }
@@ -155,6 +162,8 @@ fn launch(matches: &ArgMatches) -> Result<(), Fault> {
     let launch = Launch {
         instance_id: text("id").map(|text| parse_id(text)).transpose()?,
         driver: driver.transpose()?,
+        image_id: text("image").map(|text| parse_image_id(text)).transpose()?,
+        instance_type: text("type").map(|text| parse_type(text)).transpose()?,
         attachments: attachments.collect::<Result<_, _>>()?,
         options: options_change(matches)?,
         role: value::<RoleName>(matches, "role")?,
@@ -169,6 +178,16 @@ fn launch(matches: &ArgMatches) -> Result<(), Fault> {
     warn_of_what_is_due(&view);
     warn_of_waiting(&view);
     print_out(&format!("{}\n", view.instance.id))
+}
+
+fn parse_image_id(text: &str) -> Result<AmiId, Fault> {
+    let refused = |refusal: model::IdRefusal| Fault::usage(format!("--image: {refusal}"));
+    text.parse().map_err(refused)
+}
+
+fn parse_type(text: &str) -> Result<Line, Fault> {
+    let refused = |refusal: model::LineRefusal| Fault::usage(format!("--type: {refusal}"));
+    text.parse().map_err(refused)
 }
 
 fn driver(text: &str, container: bool) -> Result<Driver, Fault> {
@@ -212,8 +231,7 @@ fn show(matches: &ArgMatches) -> Result<(), Fault> {
     if matches.get_flag("json") {
         return print_out(&format!("{answer}\n"));
     }
-    let pretty = serde_json::to_string_pretty(&answer);
-    print_out(&format!("{}\n", pretty.map_err(|fault| Fault::failed(&fault))?))
+    print_out(&view::view(&understood(answer)?))
 }
 
 fn attach(matches: &ArgMatches) -> Result<(), Fault> {
@@ -282,14 +300,15 @@ fn list(matches: &ArgMatches) -> Result<(), Fault> {
         let lines = answer.as_array().into_iter().flatten().map(|view| format!("{view}\n"));
         return print_out(&lines.collect::<String>());
     }
-    let row = |columns: [&str; 5]| {
-        let [id, kind, tokens, hops, endpoints] = columns;
-        format!("{id:<21} {kind:<12} {tokens:<9} {hops:>4}  {endpoints}\n")
+    let row = |columns: [&str; 6]| {
+        let [id, state, kind, tokens, hops, endpoints] = columns;
+        format!("{id:<21} {state:<13} {kind:<12} {tokens:<9} {hops:>4}  {endpoints}\n")
     };
-    let mut text = row(["INSTANCE", "TYPE", "TOKENS", "HOPS", "ENDPOINTS"]);
+    let mut text = row(["INSTANCE", "STATE", "TYPE", "TOKENS", "HOPS", "ENDPOINTS"]);
     for InstanceView { endpoints, instance, .. } in &views {
         text.push_str(&row([
             &instance.id.text(),
+            instance.state.as_str(),
             &instance.instance_type,
             instance.options.http_tokens.as_str(),
             &instance.options.http_put_response_hop_limit.to_string(),
@@ -312,16 +331,7 @@ fn options(matches: &ArgMatches) -> Result<(), Fault> {
         return print_out(&format!("{answer}\n"));
     }
     let InstanceView { instance, .. } = understood(answer)?;
-    let now = instance.options;
-    print_out(&format!(
-        "http-tokens                  {}\nhttp-put-response-hop-limit  {}\nhttp-endpoint              \
-         \u{20} {}\nhttp-protocol-ipv6           {}\ninstance-metadata-tags       {}\n",
-        now.http_tokens,
-        now.http_put_response_hop_limit,
-        now.http_endpoint,
-        now.http_protocol_ipv6,
-        now.instance_metadata_tags,
-    ))
+    print_out(&view::options(&instance))
 }
 
 fn options_change(matches: &ArgMatches) -> Result<OptionsChange, Fault> {

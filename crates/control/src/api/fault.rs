@@ -6,6 +6,7 @@
 //! INVARIANT: no message holds a secret, and what it repeats of a request is at most
 //! [`ECHO_CHARACTERS_MAX`] characters at a time.
 
+mod network;
 mod things;
 
 use std::borrow::Cow;
@@ -208,6 +209,11 @@ impl ApiFault {
     /// More than 50 tags. EC2 documents the code.
     pub fn tag_limit_exceeded() -> Self {
         Self::bad("TagLimitExceeded", "A resource has at most 50 tags.")
+    }
+
+    /// More of something than an account may have. EC2 documents the code.
+    pub fn resource_limit_exceeded(message: impl Into<String>) -> Self {
+        Self::bad("ResourceLimitExceeded", message)
     }
 
     /// A filter that the action does not have. Seen.

@@ -1,10 +1,139 @@
-//! Versions of launch templates (control plane, 4.8).
+//! Versions of launch templates (control plane, 4.8). A version never changes, and its number never
+//! comes again.
 
-use model::{LaunchTemplate, LaunchTemplateId, LaunchTemplateVersion, Scope};
-use store::Snapshot;
+use std::collections::BTreeSet;
 
-use super::launch_parameters::TemplateParameter;
-use crate::api::ApiFault;
+use model::{
+    LaunchTemplate, LaunchTemplateId, LaunchTemplateVersion, Line, Resource, ResourceKey, Scope,
+};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use store::{Change, Snapshot};
+
+use super::client_token::Once;
+use super::launch_parameters::{LaunchParameters, TemplateParameter};
+use super::launch_template_data::{self, Element};
+use super::launch_templates::{BOUNDS, WarningElement};
+use super::{Action, Desk};
+use crate::api::filter::{Filter, Filters, Known, Values};
+use crate::api::page::{Page, Pager};
+use crate::api::xml::{Time, is_xml_safe, written_time};
+use crate::api::{Answer, ApiFault, Dialect};
+
+/// LIMIT: versions of a template. EC2 documents it.
+const VERSIONS_MAX: usize = 10_000;
+
+/// LIMIT: versions of one request to delete them. EC2 documents it.
+const DELETED_MAX: usize = 200;
+
+/// LIMIT: the characters of a description. EC2 documents it.
+const DESCRIPTION_CHARACTERS_MAX: usize = 255;
+
+/// Adds a version to a template.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub(crate) struct CreateLaunchTemplateVersion {
+    client_token: Option<String>,
+    launch_template_data: Option<LaunchParameters>,
+    launch_template_id: Option<String>,
+    launch_template_name: Option<String>,
+    resolve_alias: Option<IgnoredAny>,
+    source_version: Option<String>,
+    version_description: Option<String>,
+}
+
+/// Forgets versions, but not the default one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub(crate) struct DeleteLaunchTemplateVersions {
+    launch_template_id: Option<String>,
+    launch_template_name: Option<String>,
+    launch_template_version: Vec<String>,
+}
+
+/// Describes versions of one template, or the newest or default ones of all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub(crate) struct DescribeLaunchTemplateVersions {
+    filter: Vec<Filter>,
+    launch_template_id: Option<String>,
+    launch_template_name: Option<String>,
+    launch_template_version: Vec<String>,
+    max_results: Option<i64>,
+    max_version: Option<String>,
+    min_version: Option<String>,
+    next_token: Option<String>,
+    resolve_alias: Option<IgnoredAny>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreateLaunchTemplateVersionAnswer {
+    launch_template_version: VersionElement,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<WarningElement>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DescribeLaunchTemplateVersionsAnswer {
+    launch_template_version_set: Vec<VersionElement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionElement {
+    launch_template_id: String,
+    launch_template_name: String,
+    version_number: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_description: Option<String>,
+    create_time: Time,
+    created_by: String,
+    default_version: bool,
+    launch_template_data: Element,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeleteLaunchTemplateVersionsAnswer {
+    successfully_deleted_launch_template_version_set: Vec<DeletedElement>,
+    unsuccessfully_deleted_launch_template_version_set: Vec<DeletedElement>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeletedElement {
+    launch_template_id: String,
+    launch_template_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_number: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_error: Option<DeletionError>,
+}
+
+#[derive(Serialize)]
+struct DeletionError {
+    code: &'static str,
+    message: String,
+}
+
+impl VersionElement {
+    fn new(template: &LaunchTemplate, version: &LaunchTemplateVersion) -> Result<Self, ApiFault> {
+        Ok(Self {
+            launch_template_id: template.id.to_string(),
+            launch_template_name: template.name.to_string(),
+            version_number: version.version,
+            version_description: version.description.as_ref().map(ToString::to_string),
+            create_time: Time(version.created),
+            created_by: version.created_by.to_string(),
+            default_version: version.version == template.default_version,
+            launch_template_data: launch_template_data::shown(&version.parameters)?,
+        })
+    }
+}
 
 /// Finds the template that is meant: by its id or by its name, and by one of them alone.
 ///
@@ -48,17 +177,308 @@ pub(crate) fn find_version<'s>(
     let (id, name) = (&parameter.launch_template_id, &parameter.launch_template_name);
     let template = find_template(snapshot, scope, id.as_deref(), name.as_deref())?;
     let text = parameter.version.as_deref().unwrap_or("$Default");
-    let number = number_of(template, text);
+    version_of(snapshot, scope, template, text)
+}
+
+/// Finds a version by what a request calls it.
+///
+/// # Errors
+///
+/// `InvalidLaunchTemplateId.VersionNotFound`.
+fn version_of<'s>(
+    snapshot: &'s Snapshot,
+    scope: &Scope,
+    template: &LaunchTemplate,
+    text: &str,
+) -> Result<&'s LaunchTemplateVersion, ApiFault> {
+    let number = number_of(snapshot, scope, template, text);
     let found = number.and_then(|at| snapshot.launch_template_version(scope, template.id, at));
-    let template_id = template.id.text();
-    found.ok_or_else(|| ApiFault::launch_template_version_not_found(&template_id, text))
+    found.ok_or_else(|| ApiFault::launch_template_version_not_found(&template.id.text(), text))
 }
 
 /// Reads a version: a number, `$Default` or `$Latest`.
-pub(crate) fn number_of(template: &LaunchTemplate, text: &str) -> Option<u32> {
+pub(crate) fn number_of(
+    snapshot: &Snapshot,
+    scope: &Scope,
+    template: &LaunchTemplate,
+    text: &str,
+) -> Option<u32> {
     match text {
         "$Default" => Some(template.default_version),
-        "$Latest" => Some(template.latest_version),
-        number => number.parse().ok(),
+        "$Latest" => Some(latest_of(snapshot, scope, template)),
+        number => parse_number(number),
     }
+}
+
+fn parse_number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|_| text.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// The highest version that a template has. The default one cannot be deleted, so there is one.
+pub(crate) fn latest_of(snapshot: &Snapshot, scope: &Scope, template: &LaunchTemplate) -> u32 {
+    let is_there = |number: &u32| {
+        snapshot.launch_template_version(scope, template.id, *number).is_some()
+    };
+    let numbers = template.default_version..=template.latest_version;
+    numbers.rev().find(is_there).unwrap_or(template.default_version)
+}
+
+/// Reads the description of a version: none if it is empty.
+///
+/// # Errors
+///
+/// `InvalidParameterValue`.
+pub(crate) fn parse_description(text: Option<&str>) -> Result<Option<Line>, ApiFault> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let fits = text.chars().count() <= DESCRIPTION_CHARACTERS_MAX && is_xml_safe(text);
+    let line = if fits { text.parse().ok() } else { None };
+    line.map(Some).ok_or_else(|| {
+        let reason = "Descriptions have at most 255 characters, and no control characters.";
+        ApiFault::invalid_value_for(text, "description", reason)
+    })
+}
+
+impl Action for CreateLaunchTemplateVersion {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        let answer = desk.transact(|snapshot| {
+            let (id, name) = (&self.launch_template_id, &self.launch_template_name);
+            let template = find_template(snapshot, &desk.scope, id.as_deref(), name.as_deref())?;
+            let token = self.client_token.as_deref();
+            let (changes, version) = match desk.once(snapshot, VERSION_ACTION, token)? {
+                Once::Done(outcome) => {
+                    let text = outcome.get(1).map_or("", |number| &**number);
+                    let version = version_of(snapshot, &desk.scope, template, text)?;
+                    (Vec::new(), version.clone())
+                }
+                Once::New(token) => self.create(desk, snapshot, template, token)?,
+            };
+            let warning = WarningElement::of(&version);
+            let launch_template_version = VersionElement::new(template, &version)?;
+            Ok((changes, CreateLaunchTemplateVersionAnswer { launch_template_version, warning }))
+        })?;
+        Ok(Answer::of(answer))
+    }
+}
+
+const VERSION_ACTION: &str = "CreateLaunchTemplateVersion";
+
+impl CreateLaunchTemplateVersion {
+    fn create(
+        &self,
+        desk: &Desk<'_>,
+        snapshot: &Snapshot,
+        template: &LaunchTemplate,
+        token: Option<Line>,
+    ) -> Result<(Vec<Change>, LaunchTemplateVersion), ApiFault> {
+        let source = self.source_version.as_deref();
+        let source = source.map(|text| version_of(snapshot, &desk.scope, template, text));
+        if self.launch_template_data.is_none() {
+            return Err(ApiFault::missing_parameter("LaunchTemplateData"));
+        }
+        let parameters = launch_template_data::taken(desk.parameters, source.transpose()?)?;
+        let description = parse_description(self.version_description.as_deref())?;
+        // There are no more than there have been numbers.
+        let is_near = usize::try_from(template.latest_version).is_ok_and(|n| n >= VERSIONS_MAX);
+        let own = |version: &&LaunchTemplateVersion| version.launch_template_id == template.id;
+        let count = || snapshot.launch_template_versions(&desk.scope).filter(own).count();
+        if is_near && count() >= VERSIONS_MAX {
+            return Err(ApiFault::new(
+                "VersionLimitExceeded",
+                400,
+                "The launch template has 10000 versions, as many as it may have. Delete some.",
+            ));
+        }
+        let number = template.latest_version.checked_add(1).ok_or_else(ApiFault::internal)?;
+        let version = LaunchTemplateVersion {
+            launch_template_id: template.id,
+            version: number,
+            description,
+            created: desk.now,
+            created_by: desk.caller.line(),
+            parameters,
+        };
+        let template = LaunchTemplate { latest_version: number, ..template.clone() };
+        let outcome = [template.id.to_string(), number.to_string()];
+        let mut changes = vec![
+            desk.put(Resource::LaunchTemplate(template)),
+            desk.put(Resource::LaunchTemplateVersion(version.clone())),
+        ];
+        changes.extend(desk.done(VERSION_ACTION, token, outcome)?);
+        Ok((changes, version))
+    }
+}
+
+impl Action for DeleteLaunchTemplateVersions {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        if self.launch_template_version.is_empty() {
+            return Err(ApiFault::missing_parameter("LaunchTemplateVersion"));
+        }
+        if self.launch_template_version.len() > DELETED_MAX {
+            return Err(ApiFault::invalid_parameter_value(
+                "A request deletes at most 200 versions of a launch template.",
+            ));
+        }
+        let (id, name) = (&self.launch_template_id, &self.launch_template_name);
+        let answer = desk.transact(|snapshot| {
+            let template = find_template(snapshot, &desk.scope, id.as_deref(), name.as_deref())?;
+            let mut changes = Vec::new();
+            let (mut deleted, mut kept) = (Vec::new(), Vec::new());
+            let mut seen = BTreeSet::new();
+            for text in &self.launch_template_version {
+                let element = |version_number, response_error| DeletedElement {
+                    launch_template_id: template.id.to_string(),
+                    launch_template_name: template.name.to_string(),
+                    version_number,
+                    response_error,
+                };
+                match deletable(desk, snapshot, template, text) {
+                    Ok(number) if seen.insert(number) => {
+                        let key = ResourceKey::LaunchTemplateVersion(template.id, number);
+                        changes.push(Change::DeleteResource(desk.scope.clone(), key));
+                        deleted.push(element(Some(number), None));
+                    }
+                    Ok(_) => {}
+                    Err(error) => kept.push(element(parse_number(text), Some(error))),
+                }
+            }
+            let answer = DeleteLaunchTemplateVersionsAnswer {
+                successfully_deleted_launch_template_version_set: deleted,
+                unsuccessfully_deleted_launch_template_version_set: kept,
+            };
+            Ok((changes, answer))
+        })?;
+        Ok(Answer::of(answer))
+    }
+}
+
+fn deletable(
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+    template: &LaunchTemplate,
+    text: &str,
+) -> Result<u32, DeletionError> {
+    let version = version_of(snapshot, &desk.scope, template, text).map_err(|fault| {
+        DeletionError { code: "launchTemplateVersionDoesNotExist", message: fault.message }
+    })?;
+    if version.version == template.default_version {
+        let message = "The default version of a launch template cannot be deleted: make another \
+                       version the default one first";
+        return Err(DeletionError { code: "unexpectedError", message: message.to_owned() });
+    }
+    Ok(version.version)
+}
+
+/// What filters look at.
+struct Item<'a> {
+    template: &'a LaunchTemplate,
+    version: &'a LaunchTemplateVersion,
+}
+
+impl Item<'_> {
+    fn parameter(&self, name: &str) -> Values<'_> {
+        self.version.parameters.get(name).map(|value| &**value).into()
+    }
+}
+
+/// EC2: these names have no prefix, as those of instances have.
+fn filters<'a>() -> Vec<Known<Item<'a>>> {
+    vec![
+        Known::new("create-time", |item| {
+            Values::shown(&written_time(item.version.created, Dialect::Ec2))
+        }),
+        Known::new("ebs-optimized", |item| item.parameter("EbsOptimized")),
+        Known::new("http-endpoint", |item| item.parameter("MetadataOptions.HttpEndpoint")),
+        // EC2: there is the filter, and no such option. IPv4 is there wherever the endpoint is.
+        Known::new("http-protocol-ipv4", |item| item.parameter("MetadataOptions.HttpEndpoint")),
+        Known::new("http-tokens", |item| item.parameter("MetadataOptions.HttpTokens")),
+        Known::new("iam-instance-profile", |item| {
+            let parameters = &item.version.parameters;
+            let named = ["IamInstanceProfile.Arn", "IamInstanceProfile.Name"];
+            named.iter().filter_map(|name| parameters.get(*name)).map(|value| &**value).collect()
+        }),
+        Known::new("image-id", |item| item.parameter("ImageId")),
+        Known::new("instance-type", |item| item.parameter("InstanceType")),
+        Known::new("is-default-version", |item| {
+            Values::shown(&(item.version.version == item.template.default_version))
+        }),
+        Known::new("kernel-id", |item| item.parameter("KernelId")),
+        Known::new("ram-disk-id", |item| item.parameter("RamDiskId")),
+    ]
+}
+
+impl Action for DescribeLaunchTemplateVersions {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        let snapshot = desk.store.snapshot();
+        let items = self.meant(desk, &snapshot)?;
+        let filters = Filters::new(self.filter, &filters())?;
+        let token = self.next_token.as_deref();
+        let pager = Pager::new("DescribeLaunchTemplateVersions", BOUNDS, self.max_results, token)?;
+        let items = items.into_iter().filter(|item| filters.admit(item));
+        let keyed = items.map(|item| ((item.template.id, item.version.version), item));
+        let Page { items, next_token } = pager.select(keyed);
+        let elements = items.iter().map(|item| VersionElement::new(item.template, item.version));
+        Ok(Answer::of(DescribeLaunchTemplateVersionsAnswer {
+            launch_template_version_set: elements.collect::<Result<_, _>>()?,
+            next_token,
+        }))
+    }
+}
+
+impl DescribeLaunchTemplateVersions {
+    /// The versions that are asked for, each once.
+    fn meant<'s>(
+        &self,
+        desk: &Desk<'_>,
+        snapshot: &'s Snapshot,
+    ) -> Result<Vec<Item<'s>>, ApiFault> {
+        let scope = &desk.scope;
+        let texts = &self.launch_template_version;
+        let is_range = self.min_version.is_some() || self.max_version.is_some();
+        if is_range && !texts.is_empty() {
+            return Err(ApiFault::invalid_parameter_combination(
+                "Specify either versions, or MinVersion and MaxVersion, and not both",
+            ));
+        }
+        let (id, name) = (self.launch_template_id.as_deref(), self.launch_template_name.as_deref());
+        let is_of_all = id.is_none() && name.is_none();
+        let is_alias = |text: &String| matches!(text.as_str(), "$Default" | "$Latest");
+        if is_of_all && !texts.is_empty() && texts.iter().all(is_alias) {
+            let mut all = Vec::new();
+            for template in snapshot.launch_templates(scope) {
+                all.extend(named(snapshot, scope, template, texts)?);
+            }
+            return Ok(all);
+        }
+        let template = find_template(snapshot, scope, id, name)?;
+        if !texts.is_empty() {
+            return named(snapshot, scope, template, texts);
+        }
+        let bound = |text: &Option<String>, name| {
+            let refused = |text: &str| {
+                ApiFault::invalid_value_for(text, name, "Specify the number of a version.")
+            };
+            text.as_deref().map(|text| parse_number(text).ok_or_else(|| refused(text))).transpose()
+        };
+        let min = bound(&self.min_version, "MinVersion")?.unwrap_or(0);
+        let max = bound(&self.max_version, "MaxVersion")?.unwrap_or(u32::MAX);
+        let is_meant = |version: &&LaunchTemplateVersion| {
+            version.launch_template_id == template.id && (min..=max).contains(&version.version)
+        };
+        let versions = snapshot.launch_template_versions(scope).filter(is_meant);
+        Ok(versions.map(|version| Item { template, version }).collect())
+    }
+}
+
+fn named<'s>(
+    snapshot: &'s Snapshot,
+    scope: &Scope,
+    template: &'s LaunchTemplate,
+    texts: &[String],
+) -> Result<Vec<Item<'s>>, ApiFault> {
+    let find = |text: &String| version_of(snapshot, scope, template, text);
+    let versions: Vec<_> = texts.iter().map(find).collect::<Result<_, _>>()?;
+    let items = versions.into_iter().map(|version| Item { template, version });
+    Ok(items.collect())
 }

@@ -7,7 +7,7 @@ use store::{Change, Snapshot};
 use super::client_token::Once;
 use super::instance_element::{GroupElement, InstanceElement};
 use super::instances::{find_all, parse_instance_ids};
-use super::launch::{self, Templated};
+use super::launch::{self, Asked, Templated};
 use super::launch_parameters::{LaunchParameters, overlaid};
 use super::launch_template_versions::find_version;
 use super::metadata_options::OptionsState;
@@ -67,7 +67,10 @@ fn launch_once(
         Once::New(token) => token,
     };
     let planned = match &request.launch_template {
-        None => launch::plan(desk, snapshot, request, requested, None),
+        None => {
+            let (parameters, options) = (request, requested);
+            launch::plan(desk, snapshot, Asked { parameters, options, templated: None, operator: None })
+        }
         Some(template) => {
             let version = find_version(snapshot, &desk.scope, template)?;
             let of_template = version.parameters.iter().map(|(name, value)| (&**name, &**value));
@@ -81,7 +84,8 @@ fn launch_once(
                 },
                 options: options_of(read(of_template)?)?,
             };
-            launch::plan(desk, snapshot, &merged, requested, Some(templated))
+            let (parameters, options, templated) = (&merged, requested, Some(templated));
+            launch::plan(desk, snapshot, Asked { parameters, options, templated, operator: None })
         }
     };
     let (mut changes, launched) = planned?;

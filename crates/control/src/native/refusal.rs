@@ -3,6 +3,7 @@
 use model::{Attachment, InstanceId};
 use store::AttachmentTaken;
 
+use crate::events::NoticeRefusal;
 use crate::lifecycle::LifecycleRefusal;
 
 /// Why a request is not done.
@@ -41,9 +42,15 @@ pub enum NativeRefusal {
     /// No such attachment.
     #[error("{0} has no attachment {1}: `imds instance show {0}` shows those it has")]
     NotAttached(InstanceId, Attachment),
+    /// The notice cannot be taken up.
+    #[error(transparent)]
+    Notice(#[from] NoticeRefusal),
     /// Not finished starting.
     #[error("the server is still starting: try again")]
     NotReady,
+    /// What the EC2 API would refuse too.
+    #[error("{0}")]
+    Refused(String),
     /// A role that nobody described.
     #[error("the instance has the role `{0}`, and no [[role]] table of the settings names it")]
     RoleUnknown(model::RoleName),

@@ -170,8 +170,14 @@ fn temporary_credentials_need_their_session_token() {
         if let Some(token) = token {
             form.body.extend(format!("&SecurityToken={}", token.replace('+', "%2B")).bytes());
         }
+        let mut form_in_query = describe();
+        let parameter = token.map(|token| ("SecurityToken".to_owned(), token.to_owned()));
+        form_in_query.parameters.extend(parameter);
+        let in_query = Signer { token: None, ..signer.clone() }.sign(&form_in_query);
         let in_form = Signer { token: None, ..signer.clone() }.sign(&form);
-        for sent in [signer.sign(&describe()), signer.presign(&describe(), Some("60")), in_form] {
+        for sent in
+            [signer.sign(&describe()), signer.presign(&describe(), Some("60")), in_query, in_form]
+        {
             let verified = verify(&sent, Some(key), "ec2", signed_at()).map(|_| ());
             assert_eq!(verified, expected, "{token:?}: {sent:?}");
         }

@@ -1,0 +1,150 @@
+//! The defaults of an account for metadata options, one set for each region (control plane, 2.5).
+//!
+//! They matter at the next launch, and never to an instance that is there.
+
+use std::str::FromStr;
+
+use model::{HopLimit, HttpTokens, MetadataDefaults, OptionsChange, Resource, Switch};
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Desk};
+use crate::api::{Answer, ApiFault};
+
+/// Changes some of the defaults; what the request leaves out keeps its value.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub(crate) struct ModifyInstanceMetadataDefaults {
+    http_tokens: Option<String>,
+    http_put_response_hop_limit: Option<String>,
+    http_endpoint: Option<String>,
+    instance_metadata_tags: Option<String>,
+    http_tokens_enforced: Option<String>,
+}
+
+/// Shows the defaults.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GetInstanceMetadataDefaults {}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GetInstanceMetadataDefaultsAnswer {
+    account_level: DefaultsElement,
+}
+
+/// An option without a default is left out.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DefaultsElement {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_tokens: Option<HttpTokens>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_put_response_hop_limit: Option<HopLimit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_endpoint: Option<Switch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_metadata_tags: Option<Switch>,
+    managed_by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_tokens_enforced: Option<Switch>,
+}
+
+impl Action for ModifyInstanceMetadataDefaults {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        let switches = &["enabled", "disabled"];
+        let http_tokens = word(self.http_tokens, "HttpTokens", &["optional", "required"])?;
+        let hop_limit = hop_limit(self.http_put_response_hop_limit)?;
+        let http_endpoint = word(self.http_endpoint, "HttpEndpoint", switches)?;
+        let tags = word(self.instance_metadata_tags, "InstanceMetadataTags", switches)?;
+        let enforced = word(self.http_tokens_enforced, "HttpTokensEnforced", switches)?;
+        desk.transact(|snapshot| {
+            let MetadataDefaults { options, http_tokens_enforced } =
+                snapshot.metadata_defaults(&desk.scope);
+            let defaults = MetadataDefaults {
+                options: OptionsChange {
+                    http_tokens: http_tokens.over(options.http_tokens),
+                    http_put_response_hop_limit: hop_limit
+                        .over(options.http_put_response_hop_limit),
+                    http_endpoint: http_endpoint.over(options.http_endpoint),
+                    instance_metadata_tags: tags.over(options.instance_metadata_tags),
+                    ..options
+                },
+                http_tokens_enforced: enforced.over(http_tokens_enforced),
+            };
+            Ok((vec![desk.put(Resource::MetadataDefaults(defaults))], ()))
+        })?;
+        Ok(Answer::done())
+    }
+}
+
+impl Action for GetInstanceMetadataDefaults {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        let MetadataDefaults { options, http_tokens_enforced } =
+            desk.store.snapshot().metadata_defaults(&desk.scope);
+        Ok(Answer::of(GetInstanceMetadataDefaultsAnswer {
+            account_level: DefaultsElement {
+                http_tokens: options.http_tokens,
+                http_put_response_hop_limit: options.http_put_response_hop_limit,
+                http_endpoint: options.http_endpoint,
+                instance_metadata_tags: options.instance_metadata_tags,
+                managed_by: "account",
+                http_tokens_enforced,
+            },
+        }))
+    }
+}
+
+/// What a request says of a default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said<T> {
+    /// There is to be none.
+    Forget,
+    /// Nothing.
+    Nothing,
+    /// There is to be this one.
+    Set(T),
+}
+
+impl<T> Said<T> {
+    fn over(self, before: Option<T>) -> Option<T> {
+        match self {
+            Self::Forget => None,
+            Self::Nothing => before,
+            Self::Set(value) => Some(value),
+        }
+    }
+}
+
+/// What stands for no default among words. EC2: instances never show it.
+const NO_PREFERENCE: &str = "no-preference";
+
+fn word<T: FromStr>(
+    text: Option<String>,
+    name: &str,
+    words: &[&'static str; 2],
+) -> Result<Said<T>, ApiFault> {
+    let Some(text) = text else {
+        return Ok(Said::Nothing);
+    };
+    if text == NO_PREFERENCE {
+        return Ok(Said::Forget);
+    }
+    let [one, other] = *words;
+    let refused = |_| ApiFault::not_one_of(&text, name, &[one, other, NO_PREFERENCE]);
+    text.parse().map(Said::Set).map_err(refused)
+}
+
+/// EC2: the number -1 stands for no default.
+fn hop_limit(text: Option<String>) -> Result<Said<HopLimit>, ApiFault> {
+    match text.as_deref() {
+        None => Ok(Said::Nothing),
+        Some("-1") => Ok(Said::Forget),
+        Some(text) => {
+            let refused = |_| ApiFault::not_between(text, "HttpPutResponseHopLimit", 1, 64);
+            text.parse().map(Said::Set).map_err(refused)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
