@@ -80,6 +80,10 @@ macro_rules! actions {
                 _ => None,
             }
         }
+
+        /// The names of all of them.
+        #[cfg(test)]
+        const ACTIONS: &[&str] = &[$( $( stringify!($action), )+ )+];
     };
 }
 
@@ -187,3 +191,6 @@ fn fault_of(fault: TransactFault<ApiFault>) -> ApiFault {
         TransactFault::Backend(_) => ApiFault::internal(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,14 +77,21 @@ struct Text {
     value: Option<String>,
 }
 
-/// An attribute with this value.
-fn text(value: impl ToString) -> Option<Text> {
-    maybe(Some(value))
+impl Text {
+    /// An attribute without a value.
+    const NONE: Self = Self { value: None };
 }
 
-/// An attribute that may have no value.
-fn maybe(value: Option<impl ToString>) -> Option<Text> {
-    Some(Text { value: value.map(|value| value.to_string()) })
+/// An attribute that may have a value.
+impl<T: ToString> From<Option<T>> for Text {
+    fn from(value: Option<T>) -> Self {
+        Self { value: value.map(|value| value.to_string()) }
+    }
+}
+
+/// An attribute with this value.
+fn text(value: &impl ToString) -> Text {
+    Some(value.to_string()).into()
 }
 
 impl Action for DescribeInstanceAttribute {
@@ -114,7 +121,7 @@ fn described(instance: &Instance, attribute: &str) -> Option<DescribeInstanceAtt
         "blockDeviceMapping" => answer.block_device_mapping = Some(block_devices(instance)),
         "disableApiStop" => answer.disable_api_stop = text(attributes.disable_api_stop),
         "disableApiTermination" => {
-            answer.disable_api_termination = text(attributes.disable_api_termination);
+            answer.disable_api_termination = Some(text(&attributes.disable_api_termination));
         }
         "ebsOptimized" => answer.ebs_optimized = text(attributes.ebs_optimized),
         "enaSupport" => answer.ena_support = text(true),
@@ -123,18 +130,18 @@ fn described(instance: &Instance, attribute: &str) -> Option<DescribeInstanceAtt
             answer.group_set = Some(instance.primary_interface().map(group_set).unwrap_or_default());
         }
         "instanceInitiatedShutdownBehavior" => {
-            answer.instance_initiated_shutdown_behavior = text(behavior);
+            answer.instance_initiated_shutdown_behavior = Some(text(&behavior));
         }
-        "instanceType" => answer.instance_type = text(&*instance.instance_type),
+        "instanceType" => answer.instance_type = text(&instance.instance_type),
         "kernel" => answer.kernel = maybe(instance.kernel_id),
         "productCodes" => answer.product_codes = Some(product_codes(instance)),
         "ramdisk" => answer.ramdisk = maybe(instance.ramdisk_id),
         "rootDeviceName" => answer.root_device_name = text(root_device(instance)),
         "sourceDestCheck" => answer.source_dest_check = text(is_checked),
-        "sriovNetSupport" => answer.sriov_net_support = maybe(None::<String>),
+        "sriovNetSupport" => answer.sriov_net_support = Some(Text::NONE),
         "userData" => {
             let data = instance.user_data.as_ref();
-            answer.user_data = maybe(data.map(|data| STANDARD.encode(data.as_bytes())));
+            answer.user_data = Some(data.map(|data| STANDARD.encode(data.as_bytes())).into());
         }
         _ => return None,
     }

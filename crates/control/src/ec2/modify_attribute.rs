@@ -144,7 +144,7 @@ impl ModifyInstanceAttribute {
                 wanted.push(Wanted::Value(name, value));
             }
         }
-        let named = |wanted: &Wanted<'_>| match wanted {
+        let name = |wanted: &Wanted<'_>| match wanted {
             Wanted::Groups(_) => "groupSet",
             Wanted::Value(name, _) => name,
         };
@@ -152,7 +152,7 @@ impl ModifyInstanceAttribute {
             0 => Err(ApiFault::invalid_parameter_combination("No attributes specified.")),
             1 => Ok(wanted.remove(0)),
             _ => {
-                let names: Vec<_> = wanted.iter().map(named).collect();
+                let names: Vec<_> = wanted.iter().map(name).collect();
                 Err(ApiFault::invalid_parameter_combination(format!(
                     "Fields for multiple attribute types specified: {}",
                     names.join(", ")

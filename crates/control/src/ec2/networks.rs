@@ -202,13 +202,13 @@ impl Action for DescribeSubnets {
         if let Some(id) = ids.iter().find(|id| !all.iter().any(|subnet| subnet.id == **id)) {
             return Err(ApiFault::subnet_not_found(&id.text()));
         }
-        let taken = taken(&snapshot, desk);
+        let in_use = in_use(&snapshot, desk);
         let named = all.into_iter().filter(|subnet| ids.is_empty() || ids.contains(&subnet.id));
         let items = named.map(|subnet| {
             let tags = tags::of(&snapshot, &desk.scope, &subnet.id.text());
             let free = usable(&subnet).map(|range| range.len()).sum::<usize>();
-            let taken = taken.get(&subnet.id).copied().unwrap_or(0);
-            Item { desk, thing: Counted { subnet, free: free.saturating_sub(taken) }, tags }
+            let used = in_use.get(&subnet.id).copied().unwrap_or(0);
+            Item { desk, thing: Counted { subnet, free: free.saturating_sub(used) }, tags }
         });
         let admitted = items.filter(|item| filters.admit(item));
         let page = pager.select(admitted.map(|item| (item.thing.subnet.id, item.element())));
@@ -224,13 +224,13 @@ struct Counted {
 }
 
 /// How many addresses of each subnet interfaces have.
-fn taken(snapshot: &Snapshot, desk: &Desk<'_>) -> HashMap<SubnetId, usize> {
-    let mut taken = HashMap::new();
+fn in_use(snapshot: &Snapshot, desk: &Desk<'_>) -> HashMap<SubnetId, usize> {
+    let mut in_use = HashMap::new();
     let own = snapshot.instances().filter(|(instance, _)| instance.is_in(&desk.scope));
     for interface in own.flat_map(|(instance, _)| &instance.interfaces) {
-        *taken.entry(interface.subnet_id).or_insert(0) += interface.ipv4.len();
+        *in_use.entry(interface.subnet_id).or_insert(0) += interface.ipv4.len();
     }
-    taken
+    in_use
 }
 
 impl Item<'_, Counted> {

@@ -116,9 +116,9 @@ impl Action for DescribeRegions {
 /// The regions of a partition, by name.
 fn regions(own: &Region) -> Vec<RegionElement> {
     let free = REGIONS.into_iter().map(|name| (name, FREE));
-    let optional = OPTIONAL_REGIONS.into_iter().map(|name| match own.as_str() == name {
-        true => (name, OPTED_IN),
-        false => (name, NOT_OPTED_IN),
+    let optional = OPTIONAL_REGIONS.into_iter().map(|name| {
+        let status = if own.as_str() == name { OPTED_IN } else { NOT_OPTED_IN };
+        (name, status)
     });
     let mut named: Vec<(&str, &'static str)> = free.chain(optional).collect();
     if !named.iter().any(|(name, _)| *name == own.as_str()) {

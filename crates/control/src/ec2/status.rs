@@ -253,8 +253,8 @@ fn monitor(
             let instance = find_instance(snapshot, &desk.scope, *id)?;
             if instance.monitoring != monitoring {
                 let last_modified = desk.now;
-                let changed = Instance { monitoring, last_modified, ..(**instance).clone() };
-                changes.push(super::put(snapshot, changed));
+                let monitored = Instance { monitoring, last_modified, ..(**instance).clone() };
+                changes.push(super::put(snapshot, monitored));
             }
         }
         Ok((changes, ()))
