@@ -24,6 +24,8 @@ mod launch;
 mod launch_parameters;
 mod launch_template_data;
 #[cfg(test)]
+mod model_test;
+#[cfg(test)]
 pub(crate) mod site;
 mod tags;
 mod text;
