@@ -23,6 +23,8 @@ pub(crate) mod launch;
 pub(crate) mod launch_parameters;
 mod launch_template_data;
 #[cfg(test)]
+mod model_test;
+#[cfg(test)]
 pub(crate) mod site;
 mod text;
 

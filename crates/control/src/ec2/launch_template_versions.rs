@@ -43,6 +43,7 @@ pub(crate) struct CreateLaunchTemplateVersion {
 /// Forgets versions, but not the default one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the names of the parameters")]
 pub(crate) struct DeleteLaunchTemplateVersions {
     launch_template_id: Option<String>,
     launch_template_name: Option<String>,
