@@ -90,13 +90,11 @@ macro_rules! actions {
 
 actions! {
     describe_instances: DescribeInstances;
+    describe_launch_template_versions: DescribeLaunchTemplateVersions;
     image_attributes: DescribeImageAttribute, ModifyImageAttribute;
     image_registration: CreateImage, DeregisterImage, RegisterImage;
     images: DescribeImages;
-    launch_template_versions:
-        CreateLaunchTemplateVersion,
-        DeleteLaunchTemplateVersions,
-        DescribeLaunchTemplateVersions;
+    launch_template_versions: CreateLaunchTemplateVersion, DeleteLaunchTemplateVersions;
     launch_templates:
         CreateLaunchTemplate,
         DeleteLaunchTemplate,
