@@ -24,6 +24,7 @@ pub(crate) mod launch_parameters;
 mod launch_template_data;
 #[cfg(test)]
 pub(crate) mod site;
+mod text;
 
 use std::sync::Arc;
 
@@ -91,6 +92,9 @@ actions! {
     attributes: DescribeInstanceAttribute;
     describe_instances: DescribeInstances;
     describe_tags: DescribeTags;
+    image_attributes: DescribeImageAttribute, ModifyImageAttribute;
+    image_registration: CreateImage, DeregisterImage, RegisterImage;
+    images: DescribeImages;
     instance_profiles: AssociateIamInstanceProfile, DescribeIamInstanceProfileAssociations,
         DisassociateIamInstanceProfile, ReplaceIamInstanceProfileAssociation;
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;

@@ -77,21 +77,11 @@ struct Text {
     value: Option<String>,
 }
 
-impl Text {
-    /// An attribute without a value.
-    const NONE: Self = Self { value: None };
-}
-
 /// An attribute that may have a value.
 impl<T: ToString> From<Option<T>> for Text {
     fn from(value: Option<T>) -> Self {
         Self { value: value.map(|value| value.to_string()) }
     }
-}
-
-/// An attribute with this value.
-fn text(value: &impl ToString) -> Text {
-    Some(value.to_string()).into()
 }
 
 impl Action for DescribeInstanceAttribute {
@@ -116,29 +106,31 @@ fn described(instance: &Instance, attribute: &str) -> Option<DescribeInstanceAtt
     };
     let attributes = &*instance.attributes;
     let behavior = attributes.instance_initiated_shutdown_behavior.as_str();
+    let is = |value: &dyn ToString| Some(Text { value: Some(value.to_string()) });
     let is_checked = attributes.source_dest_check == Switch::Enabled;
     match attribute {
         "blockDeviceMapping" => answer.block_device_mapping = Some(block_devices(instance)),
-        "disableApiStop" => answer.disable_api_stop = text(attributes.disable_api_stop),
+        "disableApiStop" => answer.disable_api_stop = is(&attributes.disable_api_stop),
         "disableApiTermination" => {
-            answer.disable_api_termination = Some(text(&attributes.disable_api_termination));
+            answer.disable_api_termination = is(&attributes.disable_api_termination);
         }
-        "ebsOptimized" => answer.ebs_optimized = text(attributes.ebs_optimized),
-        "enaSupport" => answer.ena_support = text(true),
+        "ebsOptimized" => answer.ebs_optimized = is(&attributes.ebs_optimized),
+        "enaSupport" => answer.ena_support = is(&true),
         "enclaveOptions" => answer.enclave_options = Some(EnclaveOptions { enabled: false }),
         "groupSet" => {
-            answer.group_set = Some(instance.primary_interface().map(group_set).unwrap_or_default());
+            let primary = instance.primary_interface();
+            answer.group_set = Some(primary.map(group_set).unwrap_or_default());
         }
         "instanceInitiatedShutdownBehavior" => {
-            answer.instance_initiated_shutdown_behavior = Some(text(&behavior));
+            answer.instance_initiated_shutdown_behavior = is(&behavior);
         }
-        "instanceType" => answer.instance_type = text(&instance.instance_type),
-        "kernel" => answer.kernel = maybe(instance.kernel_id),
+        "instanceType" => answer.instance_type = is(&instance.instance_type),
+        "kernel" => answer.kernel = Some(instance.kernel_id.into()),
         "productCodes" => answer.product_codes = Some(product_codes(instance)),
-        "ramdisk" => answer.ramdisk = maybe(instance.ramdisk_id),
-        "rootDeviceName" => answer.root_device_name = text(root_device(instance)),
-        "sourceDestCheck" => answer.source_dest_check = text(is_checked),
-        "sriovNetSupport" => answer.sriov_net_support = Some(Text::NONE),
+        "ramdisk" => answer.ramdisk = Some(instance.ramdisk_id.into()),
+        "rootDeviceName" => answer.root_device_name = is(&root_device(instance)),
+        "sourceDestCheck" => answer.source_dest_check = is(&is_checked),
+        "sriovNetSupport" => answer.sriov_net_support = Some(Text { value: None }),
         "userData" => {
             let data = instance.user_data.as_ref();
             answer.user_data = Some(data.map(|data| STANDARD.encode(data.as_bytes())).into());

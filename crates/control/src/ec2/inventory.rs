@@ -184,6 +184,11 @@ fn zone_id(scope: &Scope, letter: char) -> Line {
     line(&format!("{id}-az{number}"))
 }
 
+/// Whether every scope has the image from the beginning.
+pub(crate) fn is_built_in(scope: &Scope, id: AmiId) -> bool {
+    images(scope).iter().any(|image| image.id == id)
+}
+
 /// The two images that every scope has: one for `IMDSv2`, and one of which nobody has said so.
 fn images(scope: &Scope) -> [Image; 2] {
     let marked = Instance::default_instance().ami_id;

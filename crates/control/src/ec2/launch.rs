@@ -21,6 +21,7 @@ use super::inventory::Inventory;
 use super::launch_parameters::LaunchParameters;
 use super::metadata_options::refuse_if_enforced;
 use super::tags::{self, Tags};
+use super::text::parse_line;
 use crate::api::ApiFault;
 use crate::{References, lifecycle};
 
@@ -327,13 +328,6 @@ impl Launch<'_> {
         }
         Ok(devices)
     }
-}
-
-/// Reads a short text; `name` is that of the parameter.
-pub(crate) fn parse_line(text: &str, name: &str) -> Result<Line, ApiFault> {
-    text.parse().map_err(|refusal: model::LineRefusal| {
-        ApiFault::invalid_value_for(text, name, &refusal.to_string())
-    })
 }
 
 /// Reads user data: base64, in whatever lines.

@@ -11,7 +11,8 @@ use store::{Change, Snapshot};
 use super::client_token::Once;
 use super::instance_element::{TagElement, tag_elements};
 use super::launch_parameters::{LaunchParameters, TagSpecification};
-use super::launch_template_versions::{find_template, latest_of, number_of, parse_description};
+use super::launch_template_versions::{find_template, latest_of, number_of};
+use super::text::parse_description;
 use super::{Action, Desk, launch_template_data, tags};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Page, Pager};
@@ -155,7 +156,7 @@ impl CreateLaunchTemplate {
         token: Option<Line>,
     ) -> Result<(Vec<Change>, LaunchTemplateAnswer), ApiFault> {
         let name = parse_name(&self.launch_template_name)?;
-        let description = parse_description(self.version_description.as_deref())?;
+        let description = self.version_description.as_deref().map(parse_description).transpose()?;
         if self.launch_template_data.is_none() {
             return Err(ApiFault::missing_parameter("LaunchTemplateData"));
         }
@@ -181,7 +182,7 @@ impl CreateLaunchTemplate {
         let version = LaunchTemplateVersion {
             launch_template_id: id,
             version: 1,
-            description,
+            description: description.flatten(),
             created: desk.now,
             created_by: desk.caller.line(),
             parameters: data,

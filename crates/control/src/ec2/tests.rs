@@ -174,7 +174,7 @@ fn pages_have_every_instance_once() {
         let page = site.ask(&format!("Action=DescribeInstances&MaxResults=5{token}")).unwrap();
         let ids = elements(&page, "instanceId");
         assert!((1..=5).contains(&ids.len()), "{}", ids.len());
-        (pages, token) = (pages + 1, String::new());
+        pages += 1;
         seen.extend(ids);
         match elements(&page, "nextToken").first() {
             Some(next) => token = format!("&NextToken={next}"),

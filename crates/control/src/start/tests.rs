@@ -189,6 +189,7 @@ fn user(name: &str, keys: &[&str]) -> User {
         id: id.parse().unwrap(),
         secret: Secret::new("secret".to_owned()),
         session_token: None,
+        expiration: None,
     };
     User {
         name: name.parse().unwrap(),

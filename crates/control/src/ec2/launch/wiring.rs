@@ -5,12 +5,13 @@ use model::{
     RegisteredSecurityGroup, Resource, Scope, SecurityGroup, Shared, Subnet, Switch,
 };
 
+use super::Launch;
 use super::addresses::{Addresses, fresh_ipv6, parse_ipv6};
-use super::{Launch, parse_line};
 use crate::api::ApiFault;
 use crate::ec2::inventory;
 use crate::ec2::launch_parameters::InterfaceParameter;
 use crate::ec2::security_groups::named_groups;
+use crate::ec2::text::parse_line;
 
 /// LIMIT: addresses of one interface; that of the largest types of EC2.
 const ADDRESSES_MAX: usize = 50;
@@ -172,11 +173,11 @@ impl<'a> Launch<'a> {
         names: &[String],
         subnet: &Subnet,
     ) -> Result<Vec<SecurityGroup>, ApiFault> {
-        let (named, adopted) = named_groups(self.desk, &self.inventory, ids, subnet.vpc_id)?;
+        let (by_id, adopted) = named_groups(self.desk, &self.inventory, ids, subnet.vpc_id)?;
         self.adopted.extend(adopted);
         let known = self.inventory.security_groups();
         let of = |group: RegisteredSecurityGroup| SecurityGroup { id: group.id, name: group.name };
-        let mut groups: Vec<_> = named.into_iter().map(of).collect();
+        let mut groups: Vec<_> = by_id.into_iter().map(of).collect();
         for name in names {
             let found = known.iter().find(|group| *group.name == **name);
             let group = found.ok_or_else(|| ApiFault::group_not_found(name))?;

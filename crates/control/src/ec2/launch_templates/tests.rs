@@ -142,6 +142,10 @@ fn refusals_have_the_codes_of_launch_templates() {
             "UnknownParameter",
         ),
         (
+            format!("{CREATE}&LaunchTemplateName=new&LaunchTemplateData.SubnetId=subnet-00000001"),
+            "UnknownParameter",
+        ),
+        (
             format!(
                 "{CREATE}&LaunchTemplateName=new&{data}&TagSpecification.1.ResourceType=instance\
                  &TagSpecification.1.Tag.1.Key=a"
