@@ -324,7 +324,7 @@ def play_file(file, imds, cli):
                 for step in case.steps:
                     at = step
                     player.step(step)
-            except (cases.Wrong, cases.Unreadable, subprocess.TimeoutExpired) as wrong:
+            except (cases.Wrong, cases.Unreadable, OSError, subprocess.TimeoutExpired) as wrong:
                 failures.append(f"{at.where}: {case.name}\n  {at.line}\n  {wrong}")
         if failures:
             failures.append(site.server.tail())
