@@ -150,11 +150,20 @@ class Cli:
 
     def __init__(self, directory):
         python = str(directory / "venv/bin/python")
-        # Nothing of the caller's is there when the CLI's modules are loaded.
+        # The CLI looks for its config file when it is loaded: there is none, and none of the caller's.
+        environment = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
         self.process = subprocess.Popen(
-            [python, str(HERE / "cli.py")], env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8",
-                                                 "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [python, str(HERE / "cli.py")],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.lock = Lock()
 
