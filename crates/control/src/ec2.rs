@@ -23,6 +23,8 @@ pub(crate) mod launch;
 pub(crate) mod launch_parameters;
 mod launch_template_data;
 #[cfg(test)]
+mod model_test;
+#[cfg(test)]
 pub(crate) mod site;
 mod text;
 
@@ -91,6 +93,7 @@ macro_rules! actions {
 actions! {
     attributes: DescribeInstanceAttribute;
     describe_instances: DescribeInstances;
+    describe_launch_template_versions: DescribeLaunchTemplateVersions;
     describe_tags: DescribeTags;
     image_attributes: DescribeImageAttribute, ModifyImageAttribute;
     image_registration: CreateImage, DeregisterImage, RegisterImage;
@@ -98,10 +101,7 @@ actions! {
     instance_profiles: AssociateIamInstanceProfile, DescribeIamInstanceProfileAssociations,
         DisassociateIamInstanceProfile, ReplaceIamInstanceProfileAssociation;
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
-    launch_template_versions:
-        CreateLaunchTemplateVersion,
-        DeleteLaunchTemplateVersions,
-        DescribeLaunchTemplateVersions;
+    launch_template_versions: CreateLaunchTemplateVersion, DeleteLaunchTemplateVersions;
     launch_templates:
         CreateLaunchTemplate,
         DeleteLaunchTemplate,

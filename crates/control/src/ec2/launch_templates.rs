@@ -119,10 +119,10 @@ impl WarningElement {
 impl LaunchTemplateElement {
     fn new(desk: &Desk<'_>, snapshot: &Snapshot, template: &LaunchTemplate) -> Self {
         let latest = latest_of(snapshot, &desk.scope, template);
-        Self::with_latest(template, latest, tags::of(snapshot, &desk.scope, &template.id.text()).clone())
+        Self::with_latest(template, latest, tags::of(snapshot, &desk.scope, &template.id.text()))
     }
 
-    fn with_latest(template: &LaunchTemplate, latest: u32, tags: tags::Tags) -> Self {
+    fn with_latest(template: &LaunchTemplate, latest: u32, tags: &tags::Tags) -> Self {
         Self {
             launch_template_id: template.id.to_string(),
             launch_template_name: template.name.to_string(),
@@ -130,7 +130,7 @@ impl LaunchTemplateElement {
             created_by: template.created_by.to_string(),
             default_version_number: template.default_version,
             latest_version_number: latest,
-            tag_set: tag_elements(&tags),
+            tag_set: tag_elements(tags),
         }
     }
 }
@@ -188,7 +188,7 @@ impl CreateLaunchTemplate {
             parameters: data,
         };
         let answer = LaunchTemplateAnswer {
-            launch_template: LaunchTemplateElement::with_latest(&template, 1, tags.clone()),
+            launch_template: LaunchTemplateElement::with_latest(&template, 1, &tags),
             warning: WarningElement::of(&version),
         };
         let mut changes = vec![
@@ -320,7 +320,7 @@ impl Action for DescribeLaunchTemplates {
             .into_iter()
             .map(|item| {
                 let latest = latest_of(&snapshot, &desk.scope, item.template);
-                LaunchTemplateElement::with_latest(item.template, latest, item.tags)
+                LaunchTemplateElement::with_latest(item.template, latest, &item.tags)
             })
             .collect();
         Ok(Answer::of(DescribeLaunchTemplatesAnswer { launch_templates, next_token }))
