@@ -56,6 +56,7 @@ fn settled_one(snapshot: &Snapshot, settlement: &Settlement, now: Timestamp) -> 
                 Some(_) => Machine::Made,
                 None => Machine::Absent,
             };
+            instance.attributes.stopped_in = None;
             come_to(&mut instance, InstanceState::Running, None, now);
         }
         // What is left of its machine is removed like any machine.
@@ -69,6 +70,8 @@ fn settled_one(snapshot: &Snapshot, settlement: &Settlement, now: Timestamp) -> 
             instance.attributes.machine = Machine::Made;
         }
         (LifecycleEvent::Stop, Outcome::Done(_)) => {
+            // What is changed from now on is in force at the next start.
+            instance.attributes.stopped_in = Some(snapshot.generation().next());
             come_to(&mut instance, InstanceState::Stopped, Some(asked_for()), now);
         }
         (LifecycleEvent::Terminate, Outcome::Done(_)) => return gone(instance, now),
