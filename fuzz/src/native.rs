@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use control::native::{NoServer, Request, handle};
 use metadata::ContentType;
-use model::{Attachment, Instance, InstanceId, OptionLayer, OptionLayers, OptionsChange, Switch};
+use model::{
+    Attachment, Instance, InstanceId, InstanceState, OptionLayer, OptionLayers, OptionsChange,
+    Switch,
+};
 use store::{Snapshot, Store};
 
 use crate::scene::{full, started};
@@ -45,6 +48,15 @@ pub fn check(data: &[u8]) {
             assert_eq!(same, **old, "nothing else changes");
             shows(&result, Some(new));
         }
+        Request::Notice { instance_id, .. } => {
+            let (old, new) = (before.instance(instance_id), after.instance(instance_id));
+            let (old, new) = (old.expect("it was there"), new.expect("it is there"));
+            let mut same = Instance::clone(new);
+            (same.events, same.last_modified) = (old.events.clone(), old.last_modified);
+            assert_eq!(same, **old, "nothing else changes");
+            shows(&result, Some(new));
+            can_be_served(new);
+        }
         Request::PutInstance { instance } => {
             let kept = after.instance(instance.id).expect("it is there");
             let mut same = Instance::clone(kept);
@@ -73,7 +85,18 @@ pub fn check(data: &[u8]) {
         }
         Request::TerminateInstance { instance_id } => {
             assert!(before.instance(instance_id).is_some());
-            assert!(after.instance(instance_id).is_none());
+            // No server has its machine removed.
+            let state = after.instance(instance_id).map(|instance| instance.state);
+            assert_eq!(state, Some(InstanceState::ShuttingDown));
+        }
+        Request::RebootInstance { instance_id }
+        | Request::StartInstance { instance_id }
+        | Request::StopInstance { instance_id } => {
+            let (old, new) = (before.instance(instance_id), after.instance(instance_id));
+            let (old, new) = (old.expect("it was there"), new.expect("it is there"));
+            assert_eq!((new.options, &new.attachments), (old.options, &old.attachments));
+            let is_asked_for = new.state == old.state || new.due().is_some();
+            assert!(is_asked_for, "{} to {}", old.state, new.state);
         }
         Request::Diagnose {}
         | Request::Environment {}

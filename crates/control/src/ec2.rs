@@ -14,17 +14,19 @@
 //! The order of checks is that of the control plane, 1.9: signature, form and required parameters,
 //! authorization, dry run, then what is asked for.
 
-mod attributes;
 mod client_token;
 mod instance_element;
-mod instance_profiles;
 mod instances;
+mod interface_element;
 mod inventory;
 pub(crate) mod launch;
 pub(crate) mod launch_parameters;
 mod launch_template_data;
 #[cfg(test)]
+mod model_test;
+#[cfg(test)]
 pub(crate) mod site;
+mod text;
 
 use std::sync::Arc;
 
@@ -81,12 +83,22 @@ macro_rules! actions {
                 _ => None,
             }
         }
+
+        /// The names of all of them.
+        #[cfg(test)]
+        const ACTIONS: &[&str] = &[$( $( stringify!($action), )+ )+];
     };
 }
 
 actions! {
+    attributes: DescribeInstanceAttribute;
     describe_instances: DescribeInstances;
     describe_tags: DescribeTags;
+    image_attributes: DescribeImageAttribute, ModifyImageAttribute;
+    image_registration: CreateImage, DeregisterImage, RegisterImage;
+    images: DescribeImages;
+    instance_profiles: AssociateIamInstanceProfile, DescribeIamInstanceProfileAssociations,
+        DisassociateIamInstanceProfile, ReplaceIamInstanceProfileAssociation;
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
     launch_template_versions:
         CreateLaunchTemplateVersion,
@@ -99,8 +111,14 @@ actions! {
         ModifyLaunchTemplate;
     metadata_defaults: GetInstanceMetadataDefaults, ModifyInstanceMetadataDefaults;
     metadata_options: ModifyInstanceMetadataOptions;
+    modify_attribute: ModifyInstanceAttribute, ResetInstanceAttribute;
+    network_interfaces: DescribeNetworkInterfaces;
+    networks: DescribeSubnets, DescribeVpcs;
+    regions: DescribeAvailabilityZones, DescribeRegions;
     run_instances: RunInstances;
+    security_groups: DescribeSecurityGroups;
     state_changes: RebootInstances, StartInstances, StopInstances, TerminateInstances;
+    status: DescribeInstanceStatus, MonitorInstances, UnmonitorInstances;
     tags: CreateTags, DeleteTags;
 }
 
@@ -179,3 +197,6 @@ fn fault_of(fault: TransactFault<ApiFault>) -> ApiFault {
         TransactFault::Backend(_) => ApiFault::internal(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,7 +249,7 @@ fn find<'s>(snapshot: &'s Snapshot, scope: Option<&Scope>, id: InstanceId) -> Op
     match scope {
         None => living,
         Some(scope) => living
-            .filter(|found| found.scope() == *scope)
+            .filter(|found| found.is_in(scope))
             .or_else(|| snapshot.terminated_instance(scope, id).map(|gone| &**gone)),
     }
 }

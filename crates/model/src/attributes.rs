@@ -69,7 +69,7 @@ pub struct Attributes {
     /// When it came into its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_since: Option<Timestamp>,
-    /// The generation in which it was stopped; none unless it is.
+    /// The generation in which it was stopped; none while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_in: Option<Generation>,
     /// Whether the API refuses to stop it.

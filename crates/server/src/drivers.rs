@@ -56,9 +56,12 @@ impl Drivers {
     pub(crate) fn at_once(&self, instance: &Instance, event: LifecycleEvent) -> Option<Outcome> {
         let is_launch = event == LifecycleEvent::Launch;
         match instance.attributes.driver {
-            Some(Driver::Exec | Driver::Netns { .. }) => None,
+            Some(Driver::Exec) => None,
             // A machine may have been made for it before instances knew their drivers.
-            _ if event == LifecycleEvent::Terminate => None,
+            _ if event == LifecycleEvent::Terminate => {
+                (!self.hosts.has(instance.id)).then_some(Outcome::Done(None))
+            }
+            Some(Driver::Netns { .. }) => None,
             Some(Driver::Listener) if is_launch => Some(given("listener=127.0.0.1:0".parse())),
             Some(Driver::Source) if is_launch => Some(given(self.source_of(instance))),
             Some(Driver::Listener | Driver::Source) | None => Some(Outcome::Done(None)),

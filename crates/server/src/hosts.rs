@@ -87,7 +87,7 @@ impl Hosts {
         let namespace = Place::Service.namespace_of(instance.id);
         let attachment = format!("netns={namespace}").parse()?;
         let _hold = self.hold(instance.id);
-        if self.entry(instance.id).exists() {
+        if self.has(instance.id) {
             return mend(&host).map(|()| attachment);
         }
         // What is there before the journal says otherwise is someone else's. `make` would leave it
@@ -103,6 +103,11 @@ impl Hosts {
         Ok(attachment)
     }
 
+    /// Returns whether this server has made a machine for an instance, or has begun to.
+    pub(crate) fn has(&self, id: InstanceId) -> bool {
+        self.entry(id).exists()
+    }
+
     /// Removes an instance's machine, if this server made one.
     ///
     /// # Errors
@@ -114,16 +119,22 @@ impl Hosts {
     }
 
     fn remove_held(&self, id: InstanceId) -> Result<(), String> {
-        if !self.entry(id).exists() {
+        if !self.has(id) {
             return Ok(());
         }
         Host::remove(id).map_err(|fault| in_full(&fault))?;
         self.strike_out(id)
     }
 
-    /// Returns whose machines the journal knows.
+    /// Returns whose machines the journal knows, and removes entries that a crash kept from becoming
+    /// ones. To be called before any is made.
     pub(crate) fn known(&self) -> Vec<InstanceId> {
-        let entries = fs::read_dir(&self.journal).into_iter().flatten().flatten();
+        let entries = || fs::read_dir(&self.journal).into_iter().flatten().flatten();
+        for entry in entries().filter(|entry| entry.path().extension().is_some()) {
+            // It would be written anew.
+            let _ = fs::remove_file(entry.path());
+        }
+        let entries = entries();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 

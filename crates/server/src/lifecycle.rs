@@ -140,7 +140,8 @@ pub(crate) fn start(
     lifecycle: Lifecycle,
     mut stopped: watch::Receiver<()>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let name = "imds-lifecycle";
+    let runtime = runtime::Builder::new_current_thread().thread_name(name).enable_all().build()?;
     let work = move || {
         let lifecycle = Arc::new(lifecycle);
         runtime.block_on(async move {
@@ -150,7 +151,7 @@ pub(crate) fn start(
             let _ = stopped.changed().await;
         });
     };
-    thread::Builder::new().name("imds-lifecycle".to_owned()).spawn(work)
+    thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
 impl Lifecycle {
@@ -215,7 +216,9 @@ impl Lifecycle {
             if at_once.is_empty() {
                 return again_at;
             }
-            self.settle(at_once).await;
+            if !self.settle(at_once).await {
+                return now + RETRY;
+            }
         }
     }
 
@@ -226,10 +229,11 @@ impl Lifecycle {
         self.settle(vec![Settlement { id, event, outcome }]).await;
     }
 
-    async fn settle(self: &Arc<Self>, settlements: Vec<Settlement>) {
+    /// Returns false if that broke down; then all of it is due still.
+    async fn settle(self: &Arc<Self>, settlements: Vec<Settlement>) -> bool {
         let this = Arc::clone(self);
         // A commit waits for the disk.
-        let _ = task::spawn_blocking(move || this.write_down(settlements)).await;
+        task::spawn_blocking(move || this.write_down(settlements)).await.is_ok()
     }
 
     fn write_down(&self, mut settlements: Vec<Settlement>) {

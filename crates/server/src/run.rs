@@ -318,16 +318,9 @@ async fn serve(
         progress,
         launch: settings.launch.clone(),
     });
-    tokio::spawn(manage::serve(
-        opened.manage,
-        Managed {
-            store: Arc::clone(&store),
-            counters,
-            surroundings: Arc::clone(&surroundings),
-            clock: clock.clone(),
-        },
-    ));
-    tokio::spawn(admin::serve(opened.admin, Arc::clone(&store), surroundings, clock.clone()));
+    let managed =
+        Managed { store: Arc::clone(&store), counters, surroundings, clock: clock.clone() };
+    serve_operators(opened.manage, opened.admin, managed);
     let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
     watchdog::start(settings.watchdog, pulse, &board, &notices);
     tokio::spawn(notices.clone().ready_after(async move {
@@ -346,6 +339,13 @@ async fn serve(
         let _ = thread.join();
     }
     ended
+}
+
+/// Serves those who manage the server: the APIs and pages of the listener, and the admin socket.
+fn serve_operators(listener: TcpListener, socket: UnixListener, managed: Managed) {
+    let (store, surroundings) = (Arc::clone(&managed.store), Arc::clone(&managed.surroundings));
+    tokio::spawn(admin::serve(socket, store, surroundings, managed.clock.clone()));
+    tokio::spawn(manage::serve(listener, managed));
 }
 
 fn start_signer(

@@ -6,6 +6,7 @@ mod exec;
 pub(crate) mod get;
 mod identity;
 mod instance;
+mod notice;
 mod print;
 mod serve;
 mod service;

@@ -12,8 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use control::start::{Described, StartRefusal};
 use model::{
-    AccountId, Common, CredentialSource, Instance, InstanceId, Interface, Line, OptionsChange,
-    Role, RoleName, Secret, StaticCredentials, Timestamp, User,
+    AccountId, Common, Instance, InstanceId, Interface, OptionsChange, Role, RoleName, User,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -21,6 +20,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::instance_tables::{instance_tables, without};
 use super::register::{Arity, REGISTER, Setting};
+use super::role_tables::{BuiltInRole, ErrorRole, ProcessRole, StaticRole};
 
 /// What a config file says.
 #[derive(Debug, Default)]
@@ -369,81 +369,6 @@ impl<'t> Source<'t> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BuiltInRole {
-    name: RoleName,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ErrorRole {
-    name: RoleName,
-    code: Line,
-    message: Line,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProcessRole {
-    name: RoleName,
-    command: Program,
-}
-
-/// A program and its arguments.
-#[derive(Deserialize)]
-#[serde(try_from = "Vec<String>")]
-struct Program(Vec<String>);
-
-impl TryFrom<Vec<String>> for Program {
-    type Error = &'static str;
-
-    fn try_from(command: Vec<String>) -> Result<Self, Self::Error> {
-        match command.first() {
-            Some(program) if !program.is_empty() => Ok(Self(command)),
-            _ => Err("`command` names no program: use [\"program\", \"argument\", …]"),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaticRole {
-    name: RoleName,
-    access_key_id: Line,
-    secret_access_key: Secret<String>,
-    session_token: Secret<String>,
-    #[serde(default)]
-    expiration: Option<Timestamp>,
-}
-
-impl From<BuiltInRole> for Role {
-    fn from(role: BuiltInRole) -> Self {
-        Self { name: role.name, credentials: CredentialSource::BuiltIn {} }
-    }
-}
-
-impl From<ErrorRole> for Role {
-    fn from(ErrorRole { name, code, message }: ErrorRole) -> Self {
-        Self { name, credentials: CredentialSource::Error { code, message } }
-    }
-}
-
-impl From<ProcessRole> for Role {
-    fn from(ProcessRole { name, command: Program(command) }: ProcessRole) -> Self {
-        Self { name, credentials: CredentialSource::Process { command } }
-    }
-}
-
-impl From<StaticRole> for Role {
-    fn from(role: StaticRole) -> Self {
-        let StaticRole { name, access_key_id, secret_access_key, session_token, expiration } = role;
-        let fixed =
-            StaticCredentials { access_key_id, secret_access_key, session_token, expiration };
-        Self { name, credentials: CredentialSource::Static(fixed) }
-    }
-}
-
 fn line_starts(text: &str) -> Vec<usize> {
     text.match_indices('\n').map(|(end, _)| end + 1).collect()
 }
@@ -491,118 +416,4 @@ fn unknown_key<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<ConfigFile, String> {
-        ConfigFile::parse("imds.toml", text, Path::new("")).map_err(|refusal| refusal.to_string())
-    }
-
-    #[test]
-    fn settings_instances_and_roles() {
-        let file = parse(
-            r#"
-            listen = ["127.0.0.1:0", "[::1]:0"]
-            max_connections = 10
-            link_local = false
-
-            [[role]]
-            name = "app"
-            source = "built-in"
-
-            [[instance]]
-            id = "i-0000000000000000a"
-            attachments = [{ listener = "127.0.0.1:0" }]
-            user_data = "hi"
-            [instance.options]
-            http_tokens = "optional"
-            "#,
-        )
-        .unwrap();
-        assert_eq!(file.settings["listen"].0, ["127.0.0.1:0", "[::1]:0"]);
-        assert_eq!(file.settings["max_connections"], (vec!["10".to_owned()], 3));
-        assert_eq!(file.roles.len(), 1);
-        let [described] = &file.instances[..] else { panic!("there is one instance") };
-        assert_eq!(described.options.http_tokens, Some(model::HttpTokens::Optional));
-        assert_eq!(described.options.http_put_response_hop_limit, None);
-        assert_eq!(described.instance.interfaces.len(), 1);
-    }
-
-    #[test]
-    fn mistakes_are_told_with_line_key_value_and_cure() {
-        for (text, line, parts) in [
-            ("htp_tokens = \"optional\"", 1, &["`htp_tokens`", "did you mean `http_tokens`"][..]),
-            ("\n\nlisten = \"nowhere\"", 3, &["`listen`", "`nowhere`", "127.0.0.1:1338"]),
-            ("max_connections = 0", 1, &["`max_connections`", "`0`", "from 1 up"]),
-            ("listen = 1.5", 1, &["`listen`", "ADDR:PORT"]),
-            ("store = \"etcd://h:1\"", 1, &["no etcd store"]),
-            ("[[instance]]\nregion = \"x-1\"", 1, &["missing field `instance_id`"]),
-            (
-                "[[instance]]\nid = \"i-0000000000000000a\"\nregoin = \"us-east-1\"",
-                3,
-                &["`regoin`", "did you mean `region`"],
-            ),
-            (
-                "[[instance]]\nid = \"i-0000000000000000a\"\n[instance.options]\n\
-                 http_put_response_hop_limit = 65",
-                4,
-                &["`65` is not a hop limit", "1 to 64", "http_put_response_hop_limit"],
-            ),
-            (
-                "[[instance]]\nid = \"i-0000000000000000a\"\n[[instance]]\n\
-                 id = \"i-0000000000000000a\"",
-                4,
-                &["`i-0000000000000000a` is described twice"],
-            ),
-            ("[[role]]\nname = \"app\"", 1, &["no `source`", "built-in"]),
-            ("[[role]]\nname = \"a/b\"\nsource = \"built-in\"", 2, &["`a/b` is not a name"]),
-            ("listen = [", 1, &[]),
-            ("instance = 3", 1, &["[[instance]]"]),
-        ] {
-            let message = parse(text).unwrap_err();
-            assert!(message.starts_with(&format!("imds.toml:{line}: ")), "{text}\n{message}");
-            for part in parts {
-                assert!(message.contains(part), "{text}\n{message}\nlacks {part}");
-            }
-        }
-    }
-
-    #[test]
-    fn secrets_are_not_quoted() {
-        for line in [
-            "secret_access_key = \"hunter2",
-            "secret_access_key = [\"hunter2\"]",
-            "x = { secret_access_key = \"hunter2\" }}",
-            "session_token = hunter2",
-        ] {
-            let message = parse(&format!("[[role]]\nname = \"a\"\nsource = \"static\"\n{line}"));
-            let message = message.unwrap_err();
-            assert!(!message.contains("hunter2"), "{message}");
-        }
-    }
-
-    #[test]
-    fn user_data_over_the_limit_is_refused() {
-        let text = format!(
-            "[[instance]]\nid = \"i-0000000000000000a\"\nuser_data = \"{}\"",
-            "x".repeat(16_385)
-        );
-        let message = parse(&text).unwrap_err();
-        assert!(message.contains("user data is 16385 bytes long"), "{message}");
-    }
-
-    #[test]
-    fn user_data_may_stand_in_a_file() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("init.sh"), [0, 255, 10]).unwrap();
-        let text = "[[instance]]\nid = \"i-0000000000000000a\"\nuser_data = { file = \"init.sh\" }";
-        let file = ConfigFile::parse("imds.toml", text, directory.path()).unwrap();
-        let data = file.instances[0].instance.user_data.as_ref().unwrap();
-        assert_eq!(data.as_bytes(), [0, 255, 10]);
-        assert!(
-            parse("[[instance]]\nid = \"i-0000000000000000a\"\nuser_data = { file = \"no\" }")
-                .unwrap_err()
-                .contains("cannot be read")
-        );
-    }
-}
+mod tests;

@@ -10,4 +10,5 @@ pub(crate) mod kind;
 #[cfg(test)]
 mod reference;
 pub(crate) mod register;
+mod role_tables;
 pub(crate) mod written;

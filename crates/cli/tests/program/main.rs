@@ -25,6 +25,7 @@
 //! - [`fairness`]: what others notice of an instance that floods the service;
 //! - [`thousands`]: what it costs to have many attachments;
 //! - [`launched`]: instances that the server makes machines for;
+//! - [`lifecycle`]: instances that are launched, stopped, started and ended;
 //! - [`hosts`]: those machines: whole or not at all, whatever interrupts the server;
 //! - [`network_rows`]: what EC2 does between the instance's network and the service, row by row;
 //! - [`packets`]: how far each packet of an answer travels;
@@ -63,6 +64,7 @@ mod hop_limit;
 mod hosts;
 mod impostors;
 mod launched;
+mod lifecycle;
 mod linear;
 mod link_local;
 mod machines;

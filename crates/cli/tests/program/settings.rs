@@ -87,6 +87,94 @@ fn what_the_file_describes_is_checked_and_listed() {
 }
 
 #[test]
+fn settings_in_a_table_are_settings_like_others() {
+    let home = Home::new();
+    let config = "[launch]\ndriver = \"netns\"\ncontainer = true\nreferences = \"strict\"\n\
+                  command = [\"/bin/true\", \"-x\"]\n";
+    let mut command = check(&home, config);
+    command.env("IMDS_LAUNCH_TOKENS_REQUIRED_TYPES", "m8g.*, *.metal");
+    command.args(["--launch-references", "adopt"]);
+    let ended = Ended::of(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (name, value, layer) in [
+        ("launch.driver", "netns", "imds.toml:2"),
+        ("launch.container", "true", "imds.toml:3"),
+        ("launch.references", "adopt", "--launch-references"),
+        ("launch.command", "/bin/true, -x", "imds.toml:5"),
+        ("launch.tokens_required_types", "m8g.*, *.metal", "$IMDS_LAUNCH_TOKENS_REQUIRED_TYPES"),
+    ] {
+        let expected = (value.to_owned(), layer.to_owned());
+        assert_eq!(effective(&ended.stdout, name), expected, "{}", ended.stdout);
+    }
+    for (config, parts) in [
+        (
+            "[launch]\ndriver = \"vm\"",
+            &["imds.toml:2", "`launch.driver`", "use none, listener"][..],
+        ),
+        ("[launch]\ndrivre = \"vm\"", &["imds.toml:2", "`drivre`", "did you mean `driver`"]),
+        ("launch_driver = \"netns\"", &["imds.toml:1", "did you mean `launch.driver`"]),
+        ("launch = 3", &["imds.toml:1", "[launch] table"]),
+        ("[launch]\ntokens_required_types = [\"a b\"]", &["imds.toml:2", "m8g.*"]),
+        ("[launch]\ncommand = [\"\"]", &["`launch.command`", "names no program"]),
+        ("[launch]\ndriver = \"exec\"", &["launch.command"]),
+    ] {
+        let ended = Ended::of(check(&home, config));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        for part in parts {
+            assert!(ended.stderr.contains(part), "{config} lacks {part}: {ended:?}");
+        }
+    }
+}
+
+/// A table of a user with one key.
+fn user(name: &str, key: &str) -> String {
+    format!(
+        "[[user]]\nname = \"{name}\"\naccount_id = \"123456789012\"\naccess_keys = [{{ \
+         access_key_id = \"{key}\", secret_access_key = \"hunter2\" }}]\n"
+    )
+}
+
+#[test]
+fn users_are_described_and_each_key_leads_to_one() {
+    let home = Home::new();
+    let users = user("dev", "AKIADEV") + &user("ops", "AKIAOPS");
+    let ended = Ended::of(check(&home, &users));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("[[user]] 123456789012/dev AKIADEV\n"), "{ended:?}");
+    assert!(!format!("{ended:?}").contains("hunter"), "{ended:?}");
+    let server = home.start_with(&users);
+    let administrator = home.json_result(&["env", "--json"])["access_key_id"].clone();
+    server.stop();
+    for (tables, line, parts) in [
+        (
+            user("dev", "AKIAONE") + &user("ops", "AKIAONE"),
+            5,
+            &["`123456789012/ops`", "AKIAONE", "`123456789012/dev`"][..],
+        ),
+        (user("dev", "AKIAONE") + &user("dev", "AKIATWO"), 5, &["`dev` is described twice"]),
+        (user("admin", "AKIAONE"), 1, &["administrator", "another name"]),
+        (
+            user("dev", administrator.as_str().unwrap()),
+            1,
+            &["the administrator", "keys of its own"],
+        ),
+        (
+            "[[user]]\nname = \"dev\"\naccount_id = \"123456789012\"\naccess_keys = [{ \
+             access_key_id = \"A\", secret_access_key = [\"hunter2\"] }]"
+                .to_owned(),
+            4,
+            &["`secret`", "not of the right kind"],
+        ),
+    ] {
+        let config = home.write("imds.toml", &tables);
+        let place = format!("imds.toml:{line}: ");
+        let said = refused(home.serve(&["--config", config.to_str().unwrap()]), 2, &[&place]);
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert!(!said.contains("hunter"), "{said}");
+    }
+}
+
+#[test]
 fn secrets_of_the_file_are_not_printed() {
     let home = Home::new();
     let config = "[[role]]\nname = \"app\"\nsource = \"static\"\naccess_key_id = \"AKIAEXAMPLE\"\n\

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tags::{Tags, resource_type};
+use super::tags::{self, Tags, resource_type};
 use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known};
 use crate::api::page::{Bounds, Pager};
@@ -58,13 +58,13 @@ impl Action for DescribeTags {
 }
 
 fn described(id: &str, tags: &Tags) -> Vec<TagDescription> {
-    let describe = |(key, value): (&model::TagKey, &Box<str>)| TagDescription {
+    let describe = |(key, value): (&str, &str)| TagDescription {
         resource_id: id.to_owned(),
         resource_type: resource_type(id),
-        key: key.to_string(),
-        value: value.to_string(),
+        key: key.to_owned(),
+        value: value.to_owned(),
     };
-    tags.iter().map(describe).collect()
+    tags::pairs(tags).into_iter().map(describe).collect()
 }
 
 fn filters() -> [Known<TagDescription>; 5] {

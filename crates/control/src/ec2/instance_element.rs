@@ -1,11 +1,16 @@
 //! An instance as the EC2 API shows it (control plane, 4.1).
 
-use model::{Attributes, HostnameType, Instance, Interface, LifeCycle, Switch, Timestamp};
+use model::{
+    Attributes, HostnameType, Instance, Interface, LifeCycle, Line, Placement, StateReason, Switch,
+    Timestamp,
+};
 use serde::Serialize;
 
 use super::Desk;
+use super::interface_element::InterfaceElement;
 use super::inventory::spread;
 use super::metadata_options::{OptionsElement, OptionsState};
+use super::tags::Tags;
 use crate::api::xml::Time;
 
 /// `instancesSet/item`.
@@ -80,9 +85,10 @@ impl From<model::InstanceState> for StateElement {
     }
 }
 
+/// `productCodes/item`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ProductCode {
+pub(crate) struct ProductCode {
     product_code: String,
     r#type: &'static str,
 }
@@ -119,9 +125,10 @@ struct StateReasonElement {
     message: String,
 }
 
+/// `blockDeviceMapping/item`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct BlockDeviceElement {
+pub(crate) struct BlockDeviceElement {
     device_name: String,
     ebs: EbsElement,
 }
@@ -143,75 +150,9 @@ pub(crate) struct TagElement {
 }
 
 /// Writes tags.
-pub(crate) fn tag_elements<'t>(
-    tags: impl IntoIterator<Item = (&'t model::TagKey, &'t Box<str>)>,
-) -> Vec<TagElement> {
-    let element = |(key, value): (&model::TagKey, &Box<str>)| TagElement {
-        key: key.to_string(),
-        value: value.to_string(),
-    };
-    tags.into_iter().map(element).collect()
-}
-
-/// A network interface of an instance.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct InterfaceElement {
-    network_interface_id: String,
-    subnet_id: String,
-    vpc_id: String,
-    description: &'static str,
-    owner_id: String,
-    status: &'static str,
-    mac_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_ip_address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_dns_name: Option<String>,
-    source_dest_check: bool,
-    group_set: Vec<GroupElement>,
-    attachment: InterfaceAttachment,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    association: Option<Association>,
-    private_ip_addresses_set: Vec<PrivateAddress>,
-    ipv6_addresses_set: Vec<Ipv6Element>,
-    interface_type: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InterfaceAttachment {
-    attachment_id: String,
-    device_index: u16,
-    status: &'static str,
-    attach_time: Time,
-    delete_on_termination: bool,
-    network_card_index: u8,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Association {
-    public_ip: String,
-    public_dns_name: String,
-    ip_owner_id: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PrivateAddress {
-    private_ip_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    private_dns_name: Option<String>,
-    primary: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    association: Option<Association>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Ipv6Element {
-    ipv6_address: String,
+pub(crate) fn tag_elements(tags: &Tags) -> Vec<TagElement> {
+    let tags = tags.iter();
+    tags.map(|(key, value)| TagElement { key: key.to_string(), value: value.to_string() }).collect()
 }
 
 /// The profile of an instance.
@@ -239,9 +180,10 @@ struct HibernationOptions {
     configured: bool,
 }
 
+/// `enclaveOptions`
 #[derive(Debug, Serialize)]
-struct EnclaveOptions {
-    enabled: bool,
+pub(crate) struct EnclaveOptions {
+    pub(crate) enabled: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -272,7 +214,6 @@ impl InstanceElement {
         let key_pair = instance.key_pair.as_ref().map(|pair| &pair.name);
         let hostname = primary.and_then(|interface| instance.hostname(interface));
         let public_name = primary.and_then(|interface| instance.public_hostname(interface));
-        let zone = &instance.placement;
         Self {
             instance_id: instance.id.to_string(),
             image_id: instance.ami_id.to_string(),
@@ -285,14 +226,7 @@ impl InstanceElement {
             product_codes: product_codes(instance),
             instance_type: instance.instance_type.to_string(),
             launch_time: Time(instance.pending_time),
-            placement: PlacementElement {
-                availability_zone: zone.availability_zone.to_string(),
-                availability_zone_id: zone.availability_zone_id.to_string(),
-                group_name: zone.group_name.as_ref().map(ToString::to_string).unwrap_or_default(),
-                partition_number: zone.partition_number,
-                host_id: zone.host_id.as_ref().map(ToString::to_string),
-                tenancy: if zone.host_id.is_some() { "host" } else { "default" },
-            },
+            placement: PlacementElement::of(&instance.placement),
             monitoring: MonitoringElement { state: instance.monitoring.as_str() },
             subnet_id: primary.map(|interface| interface.subnet_id.to_string()),
             vpc_id: primary.map(|interface| interface.vpc_id.to_string()),
@@ -300,10 +234,7 @@ impl InstanceElement {
             ip_address: primary.and_then(|own| own.public_ipv4s().next()).map(|ip| ip.to_string()),
             source_dest_check: attributes.source_dest_check == Switch::Enabled,
             group_set: primary.map(group_set).unwrap_or_default(),
-            state_reason: attributes.state_reason.as_ref().map(|reason| StateReasonElement {
-                code: reason.code.to_string(),
-                message: reason.message.to_string(),
-            }),
+            state_reason: attributes.state_reason.as_ref().map(StateReasonElement::of),
             architecture: instance.architecture.as_str(),
             root_device_type: "ebs",
             root_device_name: root_device(instance).to_owned(),
@@ -311,7 +242,7 @@ impl InstanceElement {
             virtualization_type: "hvm",
             instance_lifecycle: lifecycle(instance.life_cycle),
             client_token: attributes.client_token.as_deref().unwrap_or_default().to_owned(),
-            tag_set: tag_elements(instance.tags.iter()),
+            tag_set: tag_elements(&instance.tags),
             // EC2: Nitro too is told as Xen.
             hypervisor: "xen",
             network_interface_set: instance
@@ -346,51 +277,23 @@ impl InstanceElement {
     }
 }
 
-impl InterfaceElement {
-    pub(crate) fn new(instance: &Instance, interface: &Interface) -> Self {
-        let owner = interface.owner_id.unwrap_or(instance.account_id);
-        let public_name = instance.public_hostname(interface).unwrap_or_default();
-        let association = |public: std::net::Ipv4Addr| Association {
-            public_ip: public.to_string(),
-            public_dns_name: public_name.clone(),
-            ip_owner_id: "amazon",
-        };
-        let name = instance.hostname(interface);
-        let addresses = interface.ipv4.iter().enumerate().map(|(number, address)| PrivateAddress {
-            private_ip_address: address.private.to_string(),
-            private_dns_name: name.clone(),
-            primary: number == 0,
-            association: address.public.map(association),
-        });
+impl PlacementElement {
+    fn of(placement: &Placement) -> Self {
+        let text = |line: &Option<Line>| line.as_ref().map(ToString::to_string);
         Self {
-            network_interface_id: interface.interface_id.to_string(),
-            subnet_id: interface.subnet_id.to_string(),
-            vpc_id: interface.vpc_id.to_string(),
-            description: "",
-            owner_id: owner.to_string(),
-            status: "in-use",
-            mac_address: interface.mac.to_string(),
-            private_ip_address: interface.primary_ipv4().map(|ip| ip.to_string()),
-            private_dns_name: name.clone(),
-            source_dest_check: instance.attributes.source_dest_check == Switch::Enabled,
-            group_set: group_set(interface),
-            attachment: InterfaceAttachment {
-                attachment_id: derived_id("eni-attach-", &interface.interface_id.text()),
-                device_index: interface.device_number,
-                status: "attached",
-                attach_time: Time(instance.pending_time),
-                delete_on_termination: true,
-                network_card_index: interface.network_card.unwrap_or(0),
-            },
-            association: interface.public_ipv4s().next().map(association),
-            private_ip_addresses_set: addresses.collect(),
-            ipv6_addresses_set: interface
-                .ipv6
-                .iter()
-                .map(|address| Ipv6Element { ipv6_address: address.to_string() })
-                .collect(),
-            interface_type: "interface",
+            availability_zone: placement.availability_zone.to_string(),
+            availability_zone_id: placement.availability_zone_id.to_string(),
+            group_name: text(&placement.group_name).unwrap_or_default(),
+            partition_number: placement.partition_number,
+            host_id: text(&placement.host_id),
+            tenancy: if placement.host_id.is_some() { "host" } else { "default" },
         }
+    }
+}
+
+impl StateReasonElement {
+    fn of(reason: &StateReason) -> Self {
+        Self { code: reason.code.to_string(), message: reason.message.to_string() }
     }
 }
 
@@ -406,7 +309,8 @@ impl ProfileElement {
     }
 }
 
-fn product_codes(instance: &Instance) -> Vec<ProductCode> {
+/// Writes product codes.
+pub(crate) fn product_codes(instance: &Instance) -> Vec<ProductCode> {
     let code =
         |code: &model::Line| ProductCode { product_code: code.to_string(), r#type: "marketplace" };
     instance.product_codes.iter().map(code).collect()
@@ -465,7 +369,8 @@ pub(crate) fn volume_ids(instance: &Instance) -> Vec<String> {
     devices.map(|device| volume_id(instance, device)).collect()
 }
 
-fn block_devices(instance: &Instance) -> Vec<BlockDeviceElement> {
+/// Writes the volumes of an instance.
+pub(crate) fn block_devices(instance: &Instance) -> Vec<BlockDeviceElement> {
     let element = |device: &str| BlockDeviceElement {
         device_name: device.to_owned(),
         ebs: EbsElement {

@@ -1,10 +1,22 @@
 //! Instance profiles, and the associations that give them to instances (control plane, 4.6).
+//!
+//! An instance has one profile or none; metadata shows the role of a new one as soon as the change is
+//! in force. An association is nothing but an id for that, kept with the instance.
 
-use model::{InstanceProfile, RoleName, Scope};
-use store::Snapshot;
+use model::{AssociationId, Instance, InstanceProfile, InstanceState, RoleName, Scope};
+use serde::{Deserialize, Serialize};
+use store::{Change, Snapshot};
 
+use super::instance_element::{ProfileElement, derived_id};
+use super::instances::{find_instance, parse_instance_id};
 use super::launch_parameters::ProfileParameter;
-use crate::api::ApiFault;
+use super::{Action, Desk};
+use crate::api::filter::{Filter, Filters, Known, Values};
+use crate::api::page::{Bounds, Pager};
+use crate::api::{Answer, ApiFault};
+
+/// LIMIT: associations of a page. EC2 documents it.
+const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
 
 /// Reads which profile is meant: a name, or an ARN of the caller's account.
 ///
@@ -62,3 +74,213 @@ fn no_such_arn(text: &str, parameter: &str) -> ApiFault {
     let reason = "Invalid IAM Instance Profile ARN";
     ApiFault::invalid_value_for(text, &format!("{parameter}.arn"), reason)
 }
+
+/// Gives a profile to an instance that has none.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct AssociateIamInstanceProfile {
+    iam_instance_profile: ProfileParameter,
+    instance_id: String,
+}
+
+/// Takes its profile from an instance.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct DisassociateIamInstanceProfile {
+    association_id: String,
+}
+
+/// Gives another profile to an instance that has one.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct ReplaceIamInstanceProfileAssociation {
+    association_id: String,
+    iam_instance_profile: ProfileParameter,
+}
+
+/// Describes the profiles of instances.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub(crate) struct DescribeIamInstanceProfileAssociations {
+    association_id: Vec<String>,
+    filter: Vec<Filter>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AssociationAnswer {
+    iam_instance_profile_association: AssociationElement,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DescribeAssociationsAnswer {
+    iam_instance_profile_association_set: Vec<AssociationElement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+/// `iamInstanceProfileAssociation`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AssociationElement {
+    association_id: String,
+    instance_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iam_instance_profile: Option<ProfileElement>,
+    state: &'static str,
+}
+
+impl AssociationElement {
+    /// Writes the association of an instance that has a profile.
+    fn new(id: AssociationId, instance: &Instance, state: &'static str) -> Self {
+        Self {
+            association_id: id.to_string(),
+            instance_id: instance.id.to_string(),
+            iam_instance_profile: ProfileElement::of(instance),
+            state,
+        }
+    }
+}
+
+/// What describes an association. EC2: one that has come to an end is not described.
+const ASSOCIATED: &str = "associated";
+
+/// The association of an instance's profile. Instances that were described, and not launched, have
+/// none kept, and one that is made of their id.
+fn association(instance: &Instance) -> Option<AssociationId> {
+    instance.instance_profile.as_ref()?;
+    let derived = || derived_id(AssociationId::PREFIX, &instance.id.text()).parse().ok();
+    instance.attributes.profile_association.or_else(derived)
+}
+
+fn parse_association(text: &str) -> Result<AssociationId, ApiFault> {
+    let code = "InvalidAssociationID.Malformed";
+    text.parse().map_err(|_| ApiFault::malformed_id(code, text, AssociationId::PREFIX))
+}
+
+/// The associations of a scope.
+fn associations<'s>(
+    snapshot: &'s Snapshot,
+    scope: &'s Scope,
+) -> impl Iterator<Item = (AssociationId, &'s Instance)> {
+    let own = snapshot.instances().filter(|(instance, _)| instance.is_in(scope));
+    own.filter_map(|(instance, _)| Some((association(instance)?, &**instance)))
+}
+
+fn find_association<'s>(
+    snapshot: &'s Snapshot,
+    scope: &'s Scope,
+    id: AssociationId,
+) -> Result<&'s Instance, ApiFault> {
+    let found = associations(snapshot, scope).find(|(own, _)| *own == id);
+    found.map(|(_, instance)| instance).ok_or_else(|| ApiFault::association_not_found(&id.text()))
+}
+
+/// Plans another profile for an instance, or none.
+fn associate(
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+    instance: &Instance,
+    new: Option<(AssociationId, InstanceProfile)>,
+) -> (Vec<Change>, Instance) {
+    let (id, profile) = new.unzip();
+    let mut changed = instance.clone();
+    changed.attributes.profile_association = id;
+    changed.instance_profile = profile.map(Into::into);
+    changed.last_modified = desk.now;
+    (vec![super::put(snapshot, changed.clone())], changed)
+}
+
+impl Action for AssociateIamInstanceProfile {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        let id = parse_instance_id(&self.instance_id)?;
+        let name = parse_profile(&desk.scope, &self.iam_instance_profile, PARAMETER)?;
+        let association_id = AssociationId::from_number(desk.fresh_number()?);
+        let instance = desk.transact(|snapshot| {
+            let instance = find_instance(snapshot, &desk.scope, id)?;
+            if instance.state == InstanceState::ShuttingDown {
+                return Err(ApiFault::incorrect_instance_state(&id.text(), "modified"));
+            }
+            if association(instance).is_some() {
+                return Err(ApiFault::association_exists(&id.text()));
+            }
+            let profile = find_profile(snapshot, &name, PARAMETER)?;
+            Ok(associate(desk, snapshot, instance, Some((association_id, profile))))
+        })?;
+        Ok(answer(association_id, &instance, "associating"))
+    }
+}
+
+impl Action for ReplaceIamInstanceProfileAssociation {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        let id = parse_association(&self.association_id)?;
+        let name = parse_profile(&desk.scope, &self.iam_instance_profile, PARAMETER)?;
+        // EC2: the association is another one.
+        let association_id = AssociationId::from_number(desk.fresh_number()?);
+        let instance = desk.transact(|snapshot| {
+            let instance = find_association(snapshot, &desk.scope, id)?;
+            let profile = find_profile(snapshot, &name, PARAMETER)?;
+            Ok(associate(desk, snapshot, instance, Some((association_id, profile))))
+        })?;
+        Ok(answer(association_id, &instance, "associating"))
+    }
+}
+
+impl Action for DisassociateIamInstanceProfile {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        let id = parse_association(&self.association_id)?;
+        let instance = desk.transact(|snapshot| {
+            let instance = find_association(snapshot, &desk.scope, id)?;
+            let (changes, _) = associate(desk, snapshot, instance, None);
+            Ok((changes, instance.clone()))
+        })?;
+        // The profile that it had.
+        Ok(answer(id, &instance, "disassociating"))
+    }
+}
+
+/// How EC2 names the profile of a request in its refusals.
+const PARAMETER: &str = "iamInstanceProfile";
+
+fn answer(id: AssociationId, instance: &Instance, state: &'static str) -> Answer {
+    let iam_instance_profile_association = AssociationElement::new(id, instance, state);
+    Answer::of(AssociationAnswer { iam_instance_profile_association })
+}
+
+impl Action for DescribeIamInstanceProfileAssociations {
+    fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+        let ids = self.association_id.iter().map(|text| parse_association(text));
+        let ids: Vec<_> = ids.collect::<Result<_, _>>()?;
+        let filters = Filters::new(self.filter, &filters())?;
+        let (max, token) = (self.max_results, self.next_token.as_deref());
+        let pager = Pager::new("DescribeIamInstanceProfileAssociations", BOUNDS, max, token)?;
+        let snapshot = desk.store.snapshot();
+        for id in &ids {
+            find_association(&snapshot, &desk.scope, *id)?;
+        }
+        let all = associations(&snapshot, &desk.scope);
+        let admitted = all
+            .filter(|(id, _)| ids.is_empty() || ids.contains(id))
+            .filter(|(_, instance)| filters.admit(instance));
+        let page = pager.select(
+            admitted.map(|(id, instance)| (id, AssociationElement::new(id, instance, ASSOCIATED))),
+        );
+        Ok(Answer::of(DescribeAssociationsAnswer {
+            iam_instance_profile_association_set: page.items,
+            next_token: page.next_token,
+        }))
+    }
+}
+
+fn filters() -> [Known<Instance>; 2] {
+    [
+        Known::new("instance-id", |instance| Values::shown(&instance.id)),
+        Known::new("state", |_| ASSOCIATED.into()),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

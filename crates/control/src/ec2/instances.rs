@@ -68,7 +68,7 @@ pub(crate) fn find_all<'s>(
         living.map(|instance| &**instance).or_else(gone)
     };
     let missing: Vec<_> =
-        ids.iter().filter(|id| find(id).is_none()).map(|id| id.to_string()).collect();
+        ids.iter().filter(|id| find(id).is_none()).map(ToString::to_string).collect();
     if missing.is_empty() {
         Ok(ids.iter().filter_map(find).collect())
     } else {

@@ -119,7 +119,6 @@ impl<'a> Inventory<'a> {
 
     /// Describes a security group that nobody knows.
     pub(crate) fn adopt_security_group(
-        &self,
         id: SecurityGroupId,
         vpc_id: VpcId,
     ) -> RegisteredSecurityGroup {
@@ -128,7 +127,7 @@ impl<'a> Inventory<'a> {
     }
 
     /// Describes a key pair of which only the name is known.
-    pub(crate) fn adopt_key_pair(&self, name: Line, now: Timestamp) -> RegisteredKeyPair {
+    pub(crate) fn adopt_key_pair(name: Line, now: Timestamp) -> RegisteredKeyPair {
         RegisteredKeyPair { name, public_key: None, created: now }
     }
 }
@@ -185,10 +184,15 @@ fn zone_id(scope: &Scope, letter: char) -> Line {
     line(&format!("{id}-az{number}"))
 }
 
+/// Whether every scope has the image from the beginning.
+pub(crate) fn is_built_in(scope: &Scope, id: AmiId) -> bool {
+    images(scope).iter().any(|image| image.id == id)
+}
+
 /// The two images that every scope has: one for `IMDSv2`, and one of which nobody has said so.
 fn images(scope: &Scope) -> [Image; 2] {
     let marked = Instance::default_instance().ami_id;
-    let unmarked = AmiId::from_number(0x0ce1_07ae_7af2_e92b5);
+    let unmarked = AmiId::from_number(0xce10_7ae7_af2e_92b5);
     [
         Image {
             owner_id: scope.account_id,
@@ -299,10 +303,9 @@ fn ipv4_net(address: Ipv4Addr, prefix: u8) -> Ipv4Net {
 
 /// A block of the scope's unique local addresses (RFC 4193).
 fn ipv6_net(scope: &Scope, subnet: u16) -> Ipv6Net {
-    let [_, _, _, a, b, c, d, e] = spread(&format!("ipv6/{scope}")).to_be_bytes();
-    let (first, second) = (u16::from_be_bytes([0xfd, a]), u16::from_be_bytes([b, c]));
-    let third = u16::from_be_bytes([d, e]);
-    let network = std::net::Ipv6Addr::new(first, second, third, subnet, 0, 0, 0, 0);
+    let global_id = u128::from(spread(&format!("ipv6/{scope}")) >> 24);
+    let network = 0xfd << 120 | global_id << 80 | u128::from(subnet) << 64;
+    let network = std::net::Ipv6Addr::from(network);
     Ipv6Net::new(network, 64).unwrap_or_default()
 }
 

@@ -1,34 +1,32 @@
 //! The plan of a launch: everything that a request names is looked up or adopted, every option is
 //! resolved, and each instance gets ids and addresses of its own.
 
-use std::collections::HashSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
+pub(crate) mod addresses;
+mod wiring;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::{
     AmiId, AssociationId, Attachment, Attributes, BlockDevice, Driver, HostnameType, HttpTokens,
-    Image, ImdsSupport, Instance, InstanceId, InstanceProfile, Interface, InterfaceId, Ipv4Address,
-    KeyPair, LifeCycle, Line, MacAddress, MetadataOptions, OptionLayer, OptionLayers,
-    OptionsChange, Placement, RegisteredKeyPair, ReservationId, Resource, Scope, SecurityGroup,
-    Shared, Subnet, Switch, TemplateUsed, UserData,
+    Image, ImdsSupport, Instance, InstanceId, InstanceProfile, KeyPair, LifeCycle, Line,
+    MetadataOptions, OptionLayer, OptionLayers, OptionsChange, RegisteredKeyPair, ReservationId,
+    Resource, Shared, Switch, TemplateUsed, UserData,
 };
 use store::{Change, Snapshot};
 
+use self::addresses::Addresses;
 use super::Desk;
 use super::instance_profiles::{find_profile, parse_profile};
 use super::inventory::Inventory;
-use super::launch_parameters::{InterfaceParameter, LaunchParameters};
+use super::launch_parameters::LaunchParameters;
 use super::metadata_options::refuse_if_enforced;
 use super::tags::{self, Tags};
+use super::text::parse_line;
 use crate::api::ApiFault;
 use crate::{References, lifecycle};
 
 /// LIMIT: instances of one request. EC2 bounds an account's instances instead.
 const INSTANCES_MAX: i64 = 1000;
-
-/// LIMIT: addresses of one interface; that of the largest types of EC2.
-const ADDRESSES_MAX: usize = 50;
 
 /// What a launch template gives to a launch.
 pub(crate) struct Templated {
@@ -151,25 +149,6 @@ struct Launch<'a> {
     adopted: Vec<Resource>,
 }
 
-/// What the interfaces of all instances have in common.
-struct Wiring<'a> {
-    parameter: InterfaceAsked<'a>,
-    device_number: u16,
-    network_card: Option<u8>,
-    subnet: Subnet,
-    vpc_blocks: (Shared<Vec<ipnet::Ipv4Net>>, Shared<Vec<ipnet::Ipv6Net>>),
-    groups: Shared<Vec<SecurityGroup>>,
-}
-
-/// The addresses that an interface is to have.
-struct InterfaceAsked<'a> {
-    private: Vec<&'a str>,
-    more_private: usize,
-    public: Option<bool>,
-    ipv6: Vec<&'a str>,
-    more_ipv6: usize,
-}
-
 impl Launch<'_> {
     fn adopts(&self) -> bool {
         self.desk.surroundings.launch_settings().references == References::Adopt
@@ -282,7 +261,7 @@ impl Launch<'_> {
         if !self.adopts() {
             return Err(ApiFault::key_pair_not_found(text));
         }
-        let pair = self.inventory.adopt_key_pair(name, self.desk.now);
+        let pair = Inventory::adopt_key_pair(name, self.desk.now);
         self.adopted.push(Resource::KeyPair(pair.clone()));
         Ok(Some(pair))
     }
@@ -349,354 +328,6 @@ impl Launch<'_> {
         }
         Ok(devices)
     }
-}
-
-/// Subnets, groups and addresses.
-impl<'a> Launch<'a> {
-    /// Looks up what the interfaces of all instances have in common.
-    fn wiring(&mut self, count: u32) -> Result<Vec<Wiring<'a>>, ApiFault> {
-        let parameters = self.parameters;
-        let named = &parameters.network_interface;
-        let has_own = parameters.subnet_id.is_some() || !parameters.security_group_id.is_empty();
-        if !named.is_empty() && has_own {
-            return Err(ApiFault::invalid_parameter_combination(
-                "Network interfaces and an instance-level subnet ID or security groups may not be \
-                 specified on the same request",
-            ));
-        }
-        if named.is_empty() {
-            let subnet = self.subnet(parameters.subnet_id.as_deref())?;
-            let groups =
-                self.groups(&parameters.security_group_id, &parameters.security_group, &subnet)?;
-            let asked = InterfaceAsked {
-                private: parameters.private_ip_address.as_deref().into_iter().collect(),
-                more_private: 0,
-                public: None,
-                ipv6: parameters
-                    .ipv6_address
-                    .iter()
-                    .filter_map(|of| of.ipv6_address.as_deref())
-                    .collect(),
-                more_ipv6: parameters.ipv6_address_count.unwrap_or(0),
-            };
-            return Ok(vec![self.wired(asked, subnet, groups, count)?]);
-        }
-        let mut wired = Vec::new();
-        for (position, parameter) in (0_u16..).zip(named) {
-            if let Some(id) = &parameter.network_interface_id {
-                let message = format!("The networkInterface ID '{id}' does not exist");
-                return Err(ApiFault::new("InvalidNetworkInterfaceID.NotFound", 400, message));
-            }
-            let subnet = self.subnet(parameter.subnet_id.as_deref())?;
-            let groups = self.groups(&parameter.security_group_id, &[], &subnet)?;
-            let mut wiring = self.wired(asked_by(parameter), subnet, groups, count)?;
-            wiring.device_number = parameter.device_index.unwrap_or(position);
-            wiring.network_card = parameter.network_card_index;
-            wired.push(wiring);
-        }
-        Ok(wired)
-    }
-
-    fn wired<'p>(
-        &self,
-        parameter: InterfaceAsked<'p>,
-        subnet: Subnet,
-        groups: Vec<SecurityGroup>,
-        count: u32,
-    ) -> Result<Wiring<'p>, ApiFault> {
-        if count > 1 && !(parameter.private.is_empty() && parameter.ipv6.is_empty()) {
-            return Err(ApiFault::invalid_parameter_combination(
-                "An address may be specified for one instance only",
-            ));
-        }
-        let wanted = [
-            parameter.private.len() + parameter.more_private,
-            parameter.ipv6.len() + parameter.more_ipv6,
-        ];
-        if wanted.into_iter().any(|wanted| wanted > ADDRESSES_MAX) {
-            return Err(ApiFault::new(
-                "PrivateIpAddressLimitExceeded",
-                400,
-                format!("A network interface has at most {ADDRESSES_MAX} addresses."),
-            ));
-        }
-        let vpc = self.inventory.vpc(subnet.vpc_id);
-        let (ipv4, ipv6) = vpc.map(|vpc| (vpc.ipv4_cidrs, vpc.ipv6_cidrs)).unwrap_or_default();
-        Ok(Wiring {
-            parameter,
-            device_number: 0,
-            network_card: None,
-            subnet,
-            vpc_blocks: (ipv4.into(), ipv6.into()),
-            groups: groups.into(),
-        })
-    }
-
-    /// Where instances of a subnet run.
-    fn placement(&self, subnet: &Subnet) -> Result<Placement, ApiFault> {
-        let asked = self.parameters.placement.as_ref();
-        let line =
-            |text: Option<&String>, name| text.map(|text| parse_line(text, name)).transpose();
-        Ok(Placement {
-            availability_zone: subnet.availability_zone.clone(),
-            availability_zone_id: subnet.availability_zone_id.clone(),
-            group_name: line(asked.and_then(|of| of.group_name.as_ref()), "groupName")?,
-            host_id: line(asked.and_then(|of| of.host_id.as_ref()), "hostId")?,
-            partition_number: asked.and_then(|of| of.partition_number),
-        })
-    }
-
-    /// The subnet that is named, or the default one of the zone that is.
-    fn subnet(&mut self, named: Option<&str>) -> Result<Subnet, ApiFault> {
-        let zone =
-            self.parameters.placement.as_ref().and_then(|of| of.availability_zone.as_deref());
-        let Some(text) = named else {
-            return self.inventory.default_subnet(zone).ok_or_else(|| {
-                ApiFault::invalid_value_for(
-                    zone.unwrap_or_default(),
-                    "availabilityZone",
-                    "Subnets can currently only be created in the zones that \
-                     DescribeAvailabilityZones lists.",
-                )
-            });
-        };
-        let id = text.parse().map_err(|_| ApiFault::malformed_subnet_id(text))?;
-        let adopted = self.adopted.iter().find_map(|resource| match resource {
-            Resource::Subnet(subnet) if subnet.id == id => Some(subnet.clone()),
-            _ => None,
-        });
-        if let Some(subnet) = adopted.or_else(|| self.inventory.subnet(id)) {
-            return match zone.filter(|zone| **zone != *subnet.availability_zone) {
-                None => Ok(subnet),
-                Some(zone) => Err(ApiFault::invalid_parameter_combination(format!(
-                    "The availability zone '{zone}' is not that of the subnet '{text}'"
-                ))),
-            };
-        }
-        if !self.adopts() {
-            return Err(ApiFault::subnet_not_found(text));
-        }
-        let zone = zone.map(|zone| parse_zone(&self.desk.scope, zone)).transpose()?;
-        let subnet = self.inventory.adopt_subnet(id, zone.as_ref());
-        self.adopted.push(Resource::Subnet(subnet.clone()));
-        Ok(subnet)
-    }
-
-    /// The security groups that are named, or the VPC's default.
-    fn groups(
-        &mut self,
-        ids: &[String],
-        names: &[String],
-        subnet: &Subnet,
-    ) -> Result<Vec<SecurityGroup>, ApiFault> {
-        let known = self.inventory.security_groups();
-        let mut groups = Vec::new();
-        for text in ids {
-            let id = text.parse().map_err(|_| ApiFault::malformed_group_id(text))?;
-            let group = match known.iter().find(|group| group.id == id) {
-                Some(group) => group.clone(),
-                None if self.adopts() => {
-                    let group = self.inventory.adopt_security_group(id, subnet.vpc_id);
-                    self.adopted.push(Resource::SecurityGroup(group.clone()));
-                    group
-                }
-                None => return Err(ApiFault::group_not_found(text)),
-            };
-            groups.push(SecurityGroup { id: group.id, name: group.name });
-        }
-        for name in names {
-            let found = known.iter().find(|group| *group.name == **name);
-            let group = found.ok_or_else(|| ApiFault::group_not_found(name))?;
-            groups.push(SecurityGroup { id: group.id, name: group.name.clone() });
-        }
-        if groups.is_empty() {
-            let default = self.inventory.default_security_group(subnet.vpc_id);
-            groups.extend(default.map(|group| SecurityGroup { id: group.id, name: group.name }));
-        }
-        Ok(groups)
-    }
-
-    /// Gives one instance its interfaces.
-    fn interfaces(
-        &self,
-        wiring: &[Wiring<'_>],
-        addresses: &mut Addresses,
-    ) -> Result<Vec<Interface>, ApiFault> {
-        wiring.iter().map(|wiring| self.interface(wiring, addresses)).collect()
-    }
-
-    fn interface(
-        &self,
-        wiring: &Wiring<'_>,
-        addresses: &mut Addresses,
-    ) -> Result<Interface, ApiFault> {
-        let Wiring { parameter, subnet, .. } = wiring;
-        let mut private = Vec::new();
-        for text in &parameter.private {
-            private.push(addresses.take(text, subnet)?);
-        }
-        let more = parameter.more_private + usize::from(private.is_empty());
-        for _ in 0..more {
-            private.push(addresses.next(subnet, self.desk.fresh_number()?)?);
-        }
-        let mut ipv4: Vec<_> =
-            private.into_iter().map(|private| Ipv4Address { private, public: None }).collect();
-        let by_subnet = subnet.map_public_ip_on_launch == Switch::Enabled;
-        let is_primary = wiring.device_number == 0;
-        if let Some(first) = ipv4.first_mut().filter(|_| is_primary) {
-            if parameter.public.unwrap_or(by_subnet) {
-                first.public = Some(addresses.next_public(self.desk.fresh_number()?)?);
-            }
-        }
-        let mut ipv6 = Vec::new();
-        for text in &parameter.ipv6 {
-            ipv6.push(parse_ipv6(text, subnet)?);
-        }
-        for _ in 0..parameter.more_ipv6 {
-            ipv6.push(fresh_ipv6(subnet, self.desk.fresh_number()?)?);
-        }
-        let random = self.desk.fresh_number()?.to_be_bytes();
-        let [first, second, third, fourth, fifth, sixth, ..] = random;
-        Ok(Interface {
-            // A unicast address that nobody has assigned.
-            mac: MacAddress::from_bytes([first & 0xfc | 2, second, third, fourth, fifth, sixth]),
-            interface_id: InterfaceId::from_number(self.desk.fresh_number()?),
-            device_number: wiring.device_number,
-            network_card: wiring.network_card,
-            ipv4,
-            ipv6: ipv6.into(),
-            security_groups: wiring.groups.clone(),
-            subnet_id: subnet.id,
-            subnet_ipv4_cidr: Some(subnet.ipv4_cidr),
-            subnet_ipv6_cidrs: subnet.ipv6_cidrs.clone().into(),
-            vpc_id: subnet.vpc_id,
-            vpc_ipv4_cidrs: wiring.vpc_blocks.0.clone(),
-            vpc_ipv6_cidrs: wiring.vpc_blocks.1.clone(),
-            ..Interface::derived(Instance::default_id())
-        })
-    }
-}
-
-fn asked_by(parameter: &InterfaceParameter) -> InterfaceAsked<'_> {
-    // The primary address first, wherever it stands.
-    let mut listed: Vec<_> = parameter.private_ip_addresses.iter().collect();
-    listed.sort_by_key(|address| address.primary != Some(true));
-    let listed = listed.into_iter().filter_map(|address| address.private_ip_address.as_deref());
-    InterfaceAsked {
-        private: parameter.private_ip_address.as_deref().into_iter().chain(listed).collect(),
-        more_private: parameter.secondary_private_ip_address_count.unwrap_or(0),
-        public: parameter.associate_public_ip_address,
-        ipv6: parameter.ipv6_addresses.iter().filter_map(|of| of.ipv6_address.as_deref()).collect(),
-        more_ipv6: parameter.ipv6_address_count.unwrap_or(0),
-    }
-}
-
-/// The addresses that instances of a scope have.
-struct Addresses {
-    private: HashSet<Ipv4Addr>,
-    public: HashSet<Ipv4Addr>,
-}
-
-/// Where public addresses come from: the block for benchmarks of networks (RFC 2544), which leads
-/// nowhere.
-const PUBLIC: (u32, u32) = (0xc612_0000, 0x0001_ffff);
-
-impl Addresses {
-    fn in_use(snapshot: &Snapshot, scope: &Scope) -> Self {
-        let (mut private, mut public) = (HashSet::new(), HashSet::new());
-        let own = snapshot.instances().filter(|(instance, _)| instance.is_in(scope));
-        for address in own.flat_map(|(instance, _)| &instance.interfaces).flat_map(|of| &of.ipv4) {
-            private.insert(address.private);
-            public.extend(address.public);
-        }
-        Self { private, public }
-    }
-
-    /// Takes the address that is asked for.
-    fn take(&mut self, text: &str, subnet: &Subnet) -> Result<Ipv4Addr, ApiFault> {
-        let invalid = |reason| ApiFault::invalid_value_for(text, "privateIpAddress", reason);
-        let address: Ipv4Addr = text.parse().map_err(|_| invalid("It is not an IPv4 address."))?;
-        if !usable(subnet).any(|range| range.contains(&u32::from(address))) {
-            return Err(invalid("Address does not fall within the subnet's address range."));
-        }
-        if !self.private.insert(address) {
-            let message = format!("Address {address} is in use.");
-            return Err(ApiFault::new("InvalidIPAddress.InUse", 400, message));
-        }
-        Ok(address)
-    }
-
-    /// Takes a free address, near one that is drawn.
-    fn next(&mut self, subnet: &Subnet, random: u128) -> Result<Ipv4Addr, ApiFault> {
-        let full = || {
-            ApiFault::new(
-                "InsufficientFreeAddressesInSubnet",
-                400,
-                format!("There are not enough free addresses in subnet '{}'.", subnet.id),
-            )
-        };
-        let range = usable(subnet).next().ok_or_else(full)?;
-        free_near(&range, random, &mut self.private).ok_or_else(full)
-    }
-
-    fn next_public(&mut self, random: u128) -> Result<Ipv4Addr, ApiFault> {
-        let (first, size) = PUBLIC;
-        free_near(&(first..first + size), random, &mut self.public).ok_or_else(|| {
-            ApiFault::new("InsufficientAddressCapacity", 400, "There is no free public address.")
-        })
-    }
-}
-
-/// Takes the first free address from a drawn one on, around the range once.
-fn free_near(
-    range: &std::ops::Range<u32>,
-    random: u128,
-    used: &mut HashSet<Ipv4Addr>,
-) -> Option<Ipv4Addr> {
-    let size = u32::try_from(range.len()).ok().filter(|size| *size > 0)?;
-    let start = range.start + u32::try_from(random % u128::from(size)).unwrap_or(0);
-    (start..range.end).chain(range.start..start).map(Ipv4Addr::from).find(|at| used.insert(*at))
-}
-
-/// EC2: the first four addresses of a subnet and the last one are reserved.
-fn usable(subnet: &Subnet) -> impl Iterator<Item = std::ops::Range<u32>> + use<> {
-    let (first, last) = (subnet.ipv4_cidr.network(), subnet.ipv4_cidr.broadcast());
-    let range = u32::from(first).saturating_add(4)..u32::from(last);
-    (!range.is_empty()).then_some(range).into_iter()
-}
-
-fn parse_ipv6(text: &str, subnet: &Subnet) -> Result<Ipv6Addr, ApiFault> {
-    let invalid = |reason| ApiFault::invalid_value_for(text, "ipv6Address", reason);
-    let address: Ipv6Addr = text.parse().map_err(|_| invalid("It is not an IPv6 address."))?;
-    if subnet.ipv6_cidrs.iter().any(|block| block.contains(&address)) {
-        Ok(address)
-    } else {
-        Err(invalid("Address does not fall within the subnet's address range."))
-    }
-}
-
-fn fresh_ipv6(subnet: &Subnet, random: u128) -> Result<Ipv6Addr, ApiFault> {
-    let block = subnet.ipv6_cidrs.first().ok_or_else(|| {
-        ApiFault::invalid_parameter_combination(format!(
-            "The subnet '{}' has no IPv6 block",
-            subnet.id
-        ))
-    })?;
-    let mask = u128::from(block.hostmask());
-    Ok(Ipv6Addr::from(u128::from(block.network()) | random & mask))
-}
-
-fn parse_zone(scope: &Scope, text: &str) -> Result<Line, ApiFault> {
-    let known = super::inventory::zones(scope).into_iter().map(|(name, _)| name);
-    known.into_iter().find(|name| **name == *text).ok_or_else(|| {
-        ApiFault::invalid_value_for(text, "availabilityZone", "The zone does not exist.")
-    })
-}
-
-fn parse_line(text: &str, name: &str) -> Result<Line, ApiFault> {
-    text.parse().map_err(|refusal: model::LineRefusal| {
-        ApiFault::invalid_value_for(text, name, &refusal.to_string())
-    })
 }
 
 /// Reads user data: base64, in whatever lines.

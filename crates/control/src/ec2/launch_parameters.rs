@@ -219,7 +219,7 @@ pub(crate) fn overlaid<'a>(
         } else {
             request.iter().any(|(other, _)| top(other) == own)
         };
-        !is_said && !(has_interface && OF_THE_INTERFACE.contains(&own))
+        !(is_said || has_interface && OF_THE_INTERFACE.contains(&own))
     };
     let mut all: Vec<_> = template.into_iter().filter(|(name, _)| is_kept(name)).collect();
     all.extend(request);

@@ -22,8 +22,19 @@ use crate::api::{ApiFault, Dialect};
 const PREFIX: &str = "LaunchTemplateData";
 
 /// Parameters of launches that no template has.
-const OF_LAUNCHES: [&str; 5] =
-    ["ClientToken", "LaunchTemplate", "MaxCount", "MinCount", "RamdiskId"];
+const OF_LAUNCHES: [&str; 11] = [
+    "AdditionalInfo",
+    "ClientToken",
+    "EnablePrimaryIpv6",
+    "Ipv6Address",
+    "Ipv6AddressCount",
+    "LaunchTemplate",
+    "MaxCount",
+    "MinCount",
+    "PrivateIpAddress",
+    "RamdiskId",
+    "SubnetId",
+];
 
 /// Lists whose names or elements do not follow the rule: the name in requests, the structure that
 /// it stands in, the name in answers, and that of its elements.
@@ -230,8 +241,8 @@ mod tests {
         ] {
             assert_eq!(xml(form).unwrap(), expected, "{form}");
         }
-        let items: String = (1..=11).map(|n| format!("SecurityGroup.{n}=g{n}&")).collect();
-        let shown = xml(&items).unwrap();
+        let items: Vec<_> = (1..=11).map(|n| format!("SecurityGroup.{n}=g{n}")).collect();
+        let shown = xml(&items.join("&")).unwrap();
         assert!(shown.contains("<item>g9</item><item>g10</item>"), "by number: {shown}");
     }
 

@@ -14,10 +14,11 @@ use super::client_token::Once;
 use super::launch_parameters::{LaunchParameters, TemplateParameter};
 use super::launch_template_data::{self, Element};
 use super::launch_templates::{BOUNDS, WarningElement};
+use super::text::parse_description;
 use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Page, Pager};
-use crate::api::xml::{Time, is_xml_safe, written_time};
+use crate::api::xml::{Time, written_time};
 use crate::api::{Answer, ApiFault, Dialect};
 
 /// LIMIT: versions of a template. EC2 documents it.
@@ -25,9 +26,6 @@ const VERSIONS_MAX: usize = 10_000;
 
 /// LIMIT: versions of one request to delete them. EC2 documents it.
 const DELETED_MAX: usize = 200;
-
-/// LIMIT: the characters of a description. EC2 documents it.
-const DESCRIPTION_CHARACTERS_MAX: usize = 255;
 
 /// Adds a version to a template.
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +43,7 @@ pub(crate) struct CreateLaunchTemplateVersion {
 /// Forgets versions, but not the default one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the names of the parameters")]
 pub(crate) struct DeleteLaunchTemplateVersions {
     launch_template_id: Option<String>,
     launch_template_name: Option<String>,
@@ -223,23 +222,6 @@ pub(crate) fn latest_of(snapshot: &Snapshot, scope: &Scope, template: &LaunchTem
     numbers.rev().find(is_there).unwrap_or(template.default_version)
 }
 
-/// Reads the description of a version: none if it is empty.
-///
-/// # Errors
-///
-/// `InvalidParameterValue`.
-pub(crate) fn parse_description(text: Option<&str>) -> Result<Option<Line>, ApiFault> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    let fits = text.chars().count() <= DESCRIPTION_CHARACTERS_MAX && is_xml_safe(text);
-    let line = if fits { text.parse().ok() } else { None };
-    line.map(Some).ok_or_else(|| {
-        let reason = "Descriptions have at most 255 characters, and no control characters.";
-        ApiFault::invalid_value_for(text, "description", reason)
-    })
-}
-
 impl Action for CreateLaunchTemplateVersion {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let answer = desk.transact(|snapshot| {
@@ -278,7 +260,7 @@ impl CreateLaunchTemplateVersion {
             return Err(ApiFault::missing_parameter("LaunchTemplateData"));
         }
         let parameters = launch_template_data::taken(desk.parameters, source.transpose()?)?;
-        let description = parse_description(self.version_description.as_deref())?;
+        let description = self.version_description.as_deref().map(parse_description).transpose()?;
         // There are no more than there have been numbers.
         let is_near = usize::try_from(template.latest_version).is_ok_and(|n| n >= VERSIONS_MAX);
         let own = |version: &&LaunchTemplateVersion| version.launch_template_id == template.id;
@@ -294,7 +276,7 @@ impl CreateLaunchTemplateVersion {
         let version = LaunchTemplateVersion {
             launch_template_id: template.id,
             version: number,
-            description,
+            description: description.flatten(),
             created: desk.now,
             created_by: desk.caller.line(),
             parameters,

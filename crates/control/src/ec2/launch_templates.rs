@@ -11,7 +11,8 @@ use store::{Change, Snapshot};
 use super::client_token::Once;
 use super::instance_element::{TagElement, tag_elements};
 use super::launch_parameters::{LaunchParameters, TagSpecification};
-use super::launch_template_versions::{find_template, latest_of, number_of, parse_description};
+use super::launch_template_versions::{find_template, latest_of, number_of};
+use super::text::parse_description;
 use super::{Action, Desk, launch_template_data, tags};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Page, Pager};
@@ -118,10 +119,10 @@ impl WarningElement {
 impl LaunchTemplateElement {
     fn new(desk: &Desk<'_>, snapshot: &Snapshot, template: &LaunchTemplate) -> Self {
         let latest = latest_of(snapshot, &desk.scope, template);
-        Self::with_latest(template, latest, tags::of(snapshot, &desk.scope, &template.id.text()).clone())
+        Self::with_latest(template, latest, tags::of(snapshot, &desk.scope, &template.id.text()))
     }
 
-    fn with_latest(template: &LaunchTemplate, latest: u32, tags: tags::Tags) -> Self {
+    fn with_latest(template: &LaunchTemplate, latest: u32, tags: &tags::Tags) -> Self {
         Self {
             launch_template_id: template.id.to_string(),
             launch_template_name: template.name.to_string(),
@@ -129,7 +130,7 @@ impl LaunchTemplateElement {
             created_by: template.created_by.to_string(),
             default_version_number: template.default_version,
             latest_version_number: latest,
-            tag_set: tag_elements(&tags),
+            tag_set: tag_elements(tags),
         }
     }
 }
@@ -155,7 +156,7 @@ impl CreateLaunchTemplate {
         token: Option<Line>,
     ) -> Result<(Vec<Change>, LaunchTemplateAnswer), ApiFault> {
         let name = parse_name(&self.launch_template_name)?;
-        let description = parse_description(self.version_description.as_deref())?;
+        let description = self.version_description.as_deref().map(parse_description).transpose()?;
         if self.launch_template_data.is_none() {
             return Err(ApiFault::missing_parameter("LaunchTemplateData"));
         }
@@ -181,13 +182,13 @@ impl CreateLaunchTemplate {
         let version = LaunchTemplateVersion {
             launch_template_id: id,
             version: 1,
-            description,
+            description: description.flatten(),
             created: desk.now,
             created_by: desk.caller.line(),
             parameters: data,
         };
         let answer = LaunchTemplateAnswer {
-            launch_template: LaunchTemplateElement::with_latest(&template, 1, tags.clone()),
+            launch_template: LaunchTemplateElement::with_latest(&template, 1, &tags),
             warning: WarningElement::of(&version),
         };
         let mut changes = vec![
@@ -319,7 +320,7 @@ impl Action for DescribeLaunchTemplates {
             .into_iter()
             .map(|item| {
                 let latest = latest_of(&snapshot, &desk.scope, item.template);
-                LaunchTemplateElement::with_latest(item.template, latest, item.tags)
+                LaunchTemplateElement::with_latest(item.template, latest, &item.tags)
             })
             .collect();
         Ok(Answer::of(DescribeLaunchTemplatesAnswer { launch_templates, next_token }))

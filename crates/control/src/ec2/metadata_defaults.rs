@@ -52,11 +52,11 @@ struct DefaultsElement {
 impl Action for ModifyInstanceMetadataDefaults {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let switches = &["enabled", "disabled"];
-        let http_tokens = word(self.http_tokens, "HttpTokens", &["optional", "required"])?;
-        let hop_limit = hop_limit(self.http_put_response_hop_limit)?;
-        let http_endpoint = word(self.http_endpoint, "HttpEndpoint", switches)?;
-        let tags = word(self.instance_metadata_tags, "InstanceMetadataTags", switches)?;
-        let enforced = word(self.http_tokens_enforced, "HttpTokensEnforced", switches)?;
+        let http_tokens = word(self.http_tokens.as_deref(), "HttpTokens", &["optional", "required"])?;
+        let hop_limit = hop_limit(self.http_put_response_hop_limit.as_deref())?;
+        let http_endpoint = word(self.http_endpoint.as_deref(), "HttpEndpoint", switches)?;
+        let tags = word(self.instance_metadata_tags.as_deref(), "InstanceMetadataTags", switches)?;
+        let enforced = word(self.http_tokens_enforced.as_deref(), "HttpTokensEnforced", switches)?;
         desk.transact(|snapshot| {
             let MetadataDefaults { options, http_tokens_enforced } =
                 snapshot.metadata_defaults(&desk.scope);
@@ -119,7 +119,7 @@ impl<T> Said<T> {
 const NO_PREFERENCE: &str = "no-preference";
 
 fn word<T: FromStr>(
-    text: Option<String>,
+    text: Option<&str>,
     name: &str,
     words: &[&'static str; 2],
 ) -> Result<Said<T>, ApiFault> {
@@ -130,13 +130,13 @@ fn word<T: FromStr>(
         return Ok(Said::Forget);
     }
     let [one, other] = *words;
-    let refused = |_| ApiFault::not_one_of(&text, name, &[one, other, NO_PREFERENCE]);
+    let refused = |_| ApiFault::not_one_of(text, name, &[one, other, NO_PREFERENCE]);
     text.parse().map(Said::Set).map_err(refused)
 }
 
 /// EC2: the number -1 stands for no default.
-fn hop_limit(text: Option<String>) -> Result<Said<HopLimit>, ApiFault> {
-    match text.as_deref() {
+fn hop_limit(text: Option<&str>) -> Result<Said<HopLimit>, ApiFault> {
+    match text {
         None => Ok(Said::Nothing),
         Some("-1") => Ok(Said::Forget),
         Some(text) => {

@@ -167,7 +167,7 @@ impl Action for ModifyInstanceMetadataOptions {
         let change = change.parse()?;
         let options = desk.transact(|snapshot| {
             let instance = find_instance(snapshot, &desk.scope, id)?;
-            modify(snapshot, &instance, change, desk.now)
+            modify(snapshot, instance, change, desk.now)
         })?;
         Ok(Answer::of(ModifyInstanceMetadataOptionsAnswer {
             instance_id,

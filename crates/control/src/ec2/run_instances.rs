@@ -10,7 +10,7 @@ use super::instances::{find_all, parse_instance_ids};
 use super::launch::{self, Asked, Templated};
 use super::launch_parameters::{LaunchParameters, overlaid};
 use super::launch_template_versions::find_version;
-use super::metadata_options::OptionsState;
+use super::metadata_options::{OptionsParameter, OptionsState};
 use super::{Action, Desk};
 use crate::api::form::Tree;
 use crate::api::route::Service;
@@ -36,7 +36,7 @@ struct RunInstancesAnswer {
 impl Action for RunInstances {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let Self(request) = self;
-        let requested = request.metadata_options.as_ref().map(|options| options.parse());
+        let requested = request.metadata_options.as_ref().map(OptionsParameter::parse);
         let requested = requested.transpose()?.unwrap_or_default();
         let (reservation_id, instances) =
             desk.transact(|snapshot| launch_once(desk, snapshot, &request, requested))?;

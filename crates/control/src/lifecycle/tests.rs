@@ -157,6 +157,8 @@ fn options_outlive_a_stop() {
         ask(&store, event).unwrap();
         let due = instance(&store).due().unwrap();
         settle(&store, due, done());
+        let stopped_in = (event == LifecycleEvent::Stop).then(|| store.current().generation());
+        assert_eq!(instance(&store).attributes.stopped_in, stopped_in);
     }
     assert_eq!(instance(&store).state, InstanceState::Running);
     assert_eq!(instance(&store).options, before);

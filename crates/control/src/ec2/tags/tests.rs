@@ -15,6 +15,12 @@ fn tags_of(site: &Site, id: &str) -> Vec<(String, String)> {
     elements(&answer, "key").into_iter().zip(elements(&answer, "value")).collect()
 }
 
+/// Parameters for tags `k1`, `k2` and so on.
+fn numbered(numbers: std::ops::RangeInclusive<u32>) -> String {
+    let tags: Vec<_> = numbers.map(|number| format!("&Tag.{number}.Key=k{number}")).collect();
+    tags.concat()
+}
+
 fn launched(site: &Site) -> String {
     let id = site.launch(&format!(
         "ImageId={IMAGE}&TagSpecification.1.ResourceType=instance\
@@ -158,7 +164,7 @@ fn keys_and_values_are_bounded() {
         assert_eq!(site.refusal(&form), refused("MissingParameter", &message));
     }
     for id in [&*id, IMAGE] {
-        let tags: String = (1..=48).map(|number| format!("&Tag.{number}.Key=k{number}")).collect();
+        let tags = numbered(1..=48);
         site.ask(&format!("Action=CreateTags&ResourceId.1={id}{tags}")).unwrap();
         let more = format!(
             "Action=CreateTags&ResourceId.1={id}&Tag.1.Key=a&Tag.2.Key=b&Tag.3.Key=c"
@@ -221,7 +227,7 @@ fn tags_of_aws_stay() {
 fn tags_are_filtered_and_paged() {
     let site = Site::new();
     let id = launched(&site);
-    let tags: String = (10..=30).map(|number| format!("&Tag.{number}.Key=k{number}")).collect();
+    let tags = numbered(10..=30);
     let form = format!("Action=CreateTags&ResourceId.1={id}&ResourceId.2={VPC}{tags}");
     site.ask(&form).unwrap();
     for (filter, count) in [
