@@ -34,7 +34,7 @@ fn written_again(shown: &str) -> String {
     let write = record::encode(&change);
     let value = write.value.unwrap();
     let (digest, text) = value.split_at(record::DIGEST_BYTES);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     format!("{}\n{digest}\n{}", write.key, std::str::from_utf8(text).unwrap())
 }
 
