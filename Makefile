@@ -80,6 +80,7 @@ fuzz: ## Look for bytes that break a promise: TARGET=request SECONDS=600
 docs: ## Write what is generated: the reference of settings, the table of clients
 	cargo build --release --package openimds
 	UPDATE_REFERENCE=1 cargo test --quiet --package openimds --bin imds reference
+	UPDATE_REFERENCE=1 cargo test --quiet --package openimds-store document
 	conformance/clients/run --imds target/release/imds --cache $(CACHE) --markdown README.md
 
 tools: ## Install the packages that tests need

@@ -13,7 +13,7 @@ use crate::report::{self, Findings};
 use crate::request::Kind;
 use crate::sample::Sample;
 use crate::servers::{Brand, Programs, Server};
-use crate::{Fault, cpu, fleet, latency, memory, start};
+use crate::{Fault, change, cpu, fleet, latency, memory, start};
 
 /// Processes of each server whose memory is measured.
 const FOOTPRINTS: usize = 3;
@@ -26,6 +26,7 @@ pub(crate) struct Effort {
     pub(crate) latency_rounds: usize,
     pub(crate) latency_time: Duration,
     pub(crate) warm_up: Duration,
+    pub(crate) change_rounds: usize,
     /// LIMIT: how often one sample is taken again because of a disturbance.
     repeats_max: u32,
     patience: Patience,
@@ -44,6 +45,7 @@ impl Effort {
             latency_rounds: 41,
             latency_time: Duration::from_millis(150),
             warm_up: Duration::from_millis(150),
+            change_rounds: 31,
             repeats_max: 3,
             patience: Patience::new(cores, Duration::from_mins(1)),
             samples: 0,
@@ -60,6 +62,7 @@ impl Effort {
             latency_rounds: 9,
             latency_time: Duration::from_millis(100),
             warm_up: Duration::from_millis(50),
+            change_rounds: 5,
             repeats_max: 1,
             patience: Patience::new(cores, Duration::from_secs(5)),
             ..Self::full(cores)
@@ -109,15 +112,17 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
     let costs = cpu::measure(&programs, &mut effort, &mut mistakes)?;
     let latencies = latency::measure(&programs, &costs, &mut effort, &mut mistakes)?;
     let mut footprints = footprints(&programs, Brand::Nginx)?;
-    let (mut starts, mut fleets) = (None, Vec::new());
+    let (mut starts, mut changes, mut fleets) = (None, None, Vec::new());
     if programs.imds.is_some() {
         footprints.extend(self::footprints(&programs, Brand::Imds)?);
         starts = Some(start::measure(&programs)?);
+        changes = Some(change::measure(&programs, &effort, &mut mistakes)?);
         let sizes: Vec<u32> = args.fleet.iter().copied().filter(|size| *size > 0).collect();
         fleets = fleet::measure(&programs, &sizes, &mut effort, &mut mistakes)?;
     }
 
-    let findings = Findings { costs, latencies, footprints, starts, fleets, effort, mistakes };
+    let findings =
+        Findings { costs, latencies, footprints, starts, changes, fleets, effort, mistakes };
     let report = report::render(&findings, cores, &nginx);
     print!("{report}");
     if let Some(file) = &args.save {
