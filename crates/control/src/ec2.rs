@@ -22,6 +22,7 @@ mod inventory;
 pub(crate) mod launch;
 pub(crate) mod launch_parameters;
 mod launch_template_data;
+mod limits;
 #[cfg(test)]
 mod model_test;
 #[cfg(test)]
@@ -138,6 +139,11 @@ impl Desk<'_> {
         &self,
         plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, T), ApiFault>,
     ) -> Result<T, ApiFault> {
+        let plan = |snapshot: &Snapshot| {
+            let (changes, outcome) = plan(snapshot)?;
+            limits::check(snapshot, &self.scope, &changes)?;
+            Ok((changes, outcome))
+        };
         let outcome = self.store.transact(plan).map_err(fault_of)?;
         // Where it takes long, it is pending for longer: what was stored is not undone.
         let _ = self.surroundings.settles(self.store.current().generation());
