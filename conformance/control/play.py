@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 import cases
 import signed
@@ -56,6 +56,9 @@ def clients():
 
 
 CLIENTS = clients()
+
+# Set once the run is stopped.
+STOPPING = Event()
 
 
 def settings():
@@ -329,6 +332,8 @@ def play_file(file, imds, cli):
     with tempfile.TemporaryDirectory(prefix="imds-control-") as scratch, Site(imds, scratch) as site:
         player = Player(site, cli)
         for case in read:
+            if STOPPING.is_set():
+                raise CLIENTS.Failed("stopped")
             try:
                 for step in case.steps:
                     at = step
