@@ -22,6 +22,7 @@ mod inventory;
 pub(crate) mod launch;
 pub(crate) mod launch_parameters;
 mod launch_template_data;
+mod limits;
 #[cfg(test)]
 mod model_test;
 #[cfg(test)]
@@ -93,6 +94,7 @@ macro_rules! actions {
 actions! {
     attributes: DescribeInstanceAttribute;
     describe_instances: DescribeInstances;
+    describe_launch_template_versions: DescribeLaunchTemplateVersions;
     describe_tags: DescribeTags;
     image_attributes: DescribeImageAttribute, ModifyImageAttribute;
     image_registration: CreateImage, DeregisterImage, RegisterImage;
@@ -100,10 +102,7 @@ actions! {
     instance_profiles: AssociateIamInstanceProfile, DescribeIamInstanceProfileAssociations,
         DisassociateIamInstanceProfile, ReplaceIamInstanceProfileAssociation;
     key_pairs: DeleteKeyPair, DescribeKeyPairs, ImportKeyPair;
-    launch_template_versions:
-        CreateLaunchTemplateVersion,
-        DeleteLaunchTemplateVersions,
-        DescribeLaunchTemplateVersions;
+    launch_template_versions: CreateLaunchTemplateVersion, DeleteLaunchTemplateVersions;
     launch_templates:
         CreateLaunchTemplate,
         DeleteLaunchTemplate,
@@ -140,6 +139,11 @@ impl Desk<'_> {
         &self,
         plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, T), ApiFault>,
     ) -> Result<T, ApiFault> {
+        let plan = |snapshot: &Snapshot| {
+            let (changes, outcome) = plan(snapshot)?;
+            limits::check(snapshot, &self.scope, &changes)?;
+            Ok((changes, outcome))
+        };
         let outcome = self.store.transact(plan).map_err(fault_of)?;
         // Where it takes long, it is pending for longer: what was stored is not undone.
         let _ = self.surroundings.settles(self.store.current().generation());

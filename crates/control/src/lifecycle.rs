@@ -27,8 +27,8 @@ use model::{
 use store::{Change, Origin, Snapshot};
 
 pub use outcome::{
-    IDEMPOTENCY_SECONDS, Outcome, Settlement, TERMINATED_SECONDS, expired, failure, forgotten,
-    settled,
+    IDEMPOTENCY_SECONDS, Outcome, Settlement, TERMINATED_SECONDS, describe_taken, expired, failure,
+    forgotten, settled,
 };
 
 /// LIMIT: bytes of a reason that are kept: a sentence or two.

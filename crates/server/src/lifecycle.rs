@@ -19,7 +19,7 @@ use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use control::lifecycle::{Outcome, Settlement, expired, settled};
+use control::lifecycle::{Outcome, Settlement, describe_taken, expired, settled};
 use model::{Instance, InstanceId, LifecycleEvent};
 use store::{Change, Snapshot, Store, TransactFault};
 use tokio::runtime;
@@ -247,7 +247,12 @@ impl Lifecycle {
                 return settlements.into_iter().for_each(|one| self.write_down(vec![one]));
             }
             Err(fault @ (TransactFault::Attachment(_) | TransactFault::Instance(_))) => {
-                let reason = control::native::describe_fault(&fault);
+                let reason = match &fault {
+                    TransactFault::Attachment(taken) => {
+                        describe_taken(&self.store.current(), taken)
+                    }
+                    _ => control::native::describe_fault(&fault),
+                };
                 for settlement in &mut settlements {
                     settlement.outcome = Outcome::Failed(reason.clone());
                 }

@@ -31,7 +31,11 @@ impl Resources {
         let place = (scope, key.kind());
         if let Some(mut all) = self.0.get(&place).cloned() {
             all.remove_mut(key);
-            self.0.insert_mut(place, all);
+            if all.is_empty() {
+                self.0.remove_mut(&place);
+            } else {
+                self.0.insert_mut(place, all);
+            }
         }
     }
 
@@ -152,6 +156,29 @@ impl Snapshot {
             Some(Resource::MetadataDefaults(found)) => *found,
             _ => MetadataDefaults::default(),
         }
+    }
+
+    /// Returns whether a scope has a resource.
+    pub fn has_resource(&self, scope: &Scope, key: &ResourceKey) -> bool {
+        self.resources.find(scope, key).is_some()
+    }
+
+    /// Returns how many resources of a kind a scope has, or all scopes have. It counts kinds, and not
+    /// resources.
+    pub fn resource_count(&self, scope: Option<&Scope>, kind: ResourceKind) -> usize {
+        let places = self.resources.0.iter();
+        let meant = places
+            .filter(|((place, of), _)| *of == kind && scope.is_none_or(|scope| place == scope));
+        meant.map(|(_, all)| all.size()).sum()
+    }
+
+    /// Returns the scopes that have resources, each once.
+    pub fn scopes_with_resources(&self) -> impl Iterator<Item = &Scope> {
+        let mut before = None;
+        self.resources.0.keys().filter_map(move |(scope, _)| {
+            let is_next = before.replace(scope) != Some(scope);
+            is_next.then_some(scope)
+        })
     }
 
     /// Returns the resources of these kinds, whatever scope they are in.

@@ -88,10 +88,22 @@ fn a_scope_sees_its_own_resources_only() {
             store.snapshot().key_pairs(scope).map(|pair| pair.name.to_string()).collect()
         };
         assert_eq!((names(&here), names(&there)), (vec!["a".into(), "b".into()], vec!["c".into()]));
-        let key = ResourceKey::KeyPair("a".parse().unwrap());
-        let gone = vec![Change::DeleteResource(here.clone(), key)];
-        store.transact(|_| -> Made { Ok((gone, ())) }).unwrap();
+        let kind = model::ResourceKind::KeyPair;
+        let counts = || {
+            let snapshot = store.snapshot();
+            [Some(&here), Some(&there), None].map(|scope| snapshot.resource_count(scope, kind))
+        };
+        assert_eq!(counts(), [2, 1, 3]);
+        let key = |name: &str| ResourceKey::KeyPair(name.parse().unwrap());
+        assert!(store.snapshot().has_resource(&here, &key("a")));
+        assert!(!store.snapshot().has_resource(&there, &key("a")));
+        let gone = [(&here, "a"), (&there, "c")]
+            .map(|(scope, name)| Change::DeleteResource(scope.clone(), key(name)));
+        store.transact(|_| -> Made { Ok((gone.to_vec(), ())) }).unwrap();
         assert_eq!(names(&here), ["b"]);
+        assert_eq!(counts(), [1, 0, 1]);
+        let snapshot = store.snapshot();
+        assert_eq!(snapshot.scopes_with_resources().collect::<Vec<_>>(), [&here]);
     });
 }
 

@@ -211,6 +211,16 @@ impl ApiFault {
         Self::bad("TagLimitExceeded", "A resource has at most 50 tags.")
     }
 
+    /// More interfaces or volumes than an instance may have. EC2 documents the code.
+    pub fn attachment_limit_exceeded(message: impl Into<String>) -> Self {
+        Self::bad("AttachmentLimitExceeded", message)
+    }
+
+    /// More instances than there may be. EC2 documents the code.
+    pub fn instance_limit_exceeded(message: impl Into<String>) -> Self {
+        Self::bad("InstanceLimitExceeded", message)
+    }
+
     /// More of something than an account may have. EC2 documents the code.
     pub fn resource_limit_exceeded(message: impl Into<String>) -> Self {
         Self::bad("ResourceLimitExceeded", message)

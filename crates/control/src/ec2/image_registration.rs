@@ -17,10 +17,6 @@ use super::{Action, Desk, tags};
 use crate::api::{Answer, ApiFault};
 use crate::lifecycle::{self, Meant};
 
-/// LIMIT: images of a scope. EC2 has more, with a quota of their own; here each is but a name for
-/// something that is elsewhere.
-const IMAGES_MAX: usize = 10_000;
-
 /// Makes an image known.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
@@ -145,11 +141,6 @@ fn register(
     if let Some(other) = images.iter().find(is_its) {
         let message = format!("AMI name {} is already in use by AMI {}", image.name, other.id);
         return Err(ApiFault::new("InvalidAMIName.Duplicate", 400, message));
-    }
-    if images.len() >= IMAGES_MAX {
-        return Err(ApiFault::resource_limit_exceeded(
-            "There are 10000 images, as many as there may be in a region. Deregister some.",
-        ));
     }
     let id = image.id.text();
     let mut changes = vec![put(desk, image)];

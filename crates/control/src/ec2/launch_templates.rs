@@ -19,9 +19,6 @@ use crate::api::page::{Bounds, Page, Pager};
 use crate::api::xml::{Time, written_time};
 use crate::api::{Answer, ApiFault, Dialect};
 
-/// LIMIT: templates of a scope. EC2 documents it.
-const TEMPLATES_MAX: usize = 5000;
-
 /// LIMIT: templates, or versions, of a page. EC2 documents it.
 pub(crate) const BOUNDS: Bounds = Bounds { min: 1, max: 200 };
 
@@ -164,11 +161,6 @@ impl CreateLaunchTemplate {
         let tags = tags::specified_for(&self.tag_specification, &["launch-template"])?;
         if snapshot.launch_templates(&desk.scope).any(|other| other.name == name) {
             return Err(ApiFault::launch_template_name_exists(&name));
-        }
-        if snapshot.launch_templates(&desk.scope).count() >= TEMPLATES_MAX {
-            return Err(ApiFault::resource_limit_exceeded(
-                "There are 5000 launch templates, as many as there may be in a region.",
-            ));
         }
         let id = LaunchTemplateId::from_number(desk.fresh_number()?);
         let template = LaunchTemplate {

@@ -6,7 +6,7 @@ use model::{
     Attachment, Instance, InstanceId, InstanceState, LifecycleEvent, Machine, Resource,
     ResourceKey, ResourceKind, Scope, Timestamp,
 };
-use store::{Change, Origin, Snapshot};
+use store::{AttachmentTaken, Change, Origin, Snapshot};
 
 use super::{FAILED, asked_for, come_to, failed};
 
@@ -44,9 +44,19 @@ pub fn settled(snapshot: &Snapshot, settlements: &[Settlement], now: Timestamp) 
 
 fn settled_one(snapshot: &Snapshot, settlement: &Settlement, now: Timestamp) -> Vec<Change> {
     let Settlement { id, event, outcome } = settlement;
-    let found = snapshot.instance(*id).filter(|found| found.due() == Some(*event));
-    let Some(found) = found else { return Vec::new() };
+    let Some(found) = snapshot.instance(*id) else { return Vec::new() };
+    let origin = snapshot.origin(*id).unwrap_or(Origin::Api);
     let mut instance = Instance::clone(found);
+    if found.due() != Some(*event) {
+        // Its end was asked for meanwhile: there is a machine now that must be removed.
+        let is_made = *event == LifecycleEvent::Launch && matches!(outcome, Outcome::Done(_));
+        let is_ending = found.due() == Some(LifecycleEvent::Terminate);
+        if !(is_made && is_ending && found.attributes.driver.is_some()) {
+            return Vec::new();
+        }
+        instance.attributes.machine = Machine::Made;
+        return vec![Change::PutInstance(Arc::new(instance), origin)];
+    }
     match (event, outcome) {
         (LifecycleEvent::Launch | LifecycleEvent::Start, Outcome::Done(attachments)) => {
             if let Some(attachments) = attachments {
@@ -89,7 +99,6 @@ fn settled_one(snapshot: &Snapshot, settlement: &Settlement, now: Timestamp) -> 
     if instance == **found {
         return Vec::new();
     }
-    let origin = snapshot.origin(*id).unwrap_or(Origin::Api);
     vec![Change::PutInstance(Arc::new(instance), origin)]
 }
 
@@ -108,6 +117,17 @@ fn attach_by_driver(instance: &mut Instance, given: &[Attachment]) {
         }
     }
     instance.attributes.driver_attachments = given.to_vec();
+}
+
+/// Says why an instance cannot have what its driver gave it. Whoever may see the instance reads that,
+/// and is told nothing of an instance in another account or region.
+pub fn describe_taken(snapshot: &Snapshot, taken: &AttachmentTaken) -> String {
+    let scope = |id| snapshot.instance(id).map(|instance| instance.scope());
+    if scope(taken.holder) == scope(taken.claimant) {
+        return taken.to_string();
+    }
+    let AttachmentTaken { attachment, claimant, .. } = taken;
+    format!("{claimant} cannot have the attachment {attachment}: it is taken")
 }
 
 /// Plans that an instance is gone: what is left is a record.

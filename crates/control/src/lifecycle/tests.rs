@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use model::{Generation, HttpTokens, Idempotency, OptionLayer, OptionsChange, Resource, Shared};
-use store::{Memory, Store};
+use store::{AttachmentTaken, Memory, Store};
 
 use super::*;
 
@@ -207,8 +207,28 @@ fn what_a_driver_did_for_a_state_that_was_does_not_count() {
     let store = store_with(InstanceState::Pending, Some(Driver::Exec), |_| ());
     ask(&store, LifecycleEvent::Terminate).unwrap();
     let before = instance(&store);
-    settle(&store, LifecycleEvent::Launch, done());
+    settle(&store, LifecycleEvent::Launch, Outcome::Failed("no".to_owned()));
     assert_eq!(instance(&store), before);
+    settle(&store, LifecycleEvent::Launch, done());
+    assert_eq!(instance(&store).due(), Some(LifecycleEvent::Terminate));
+    // But that it made a machine does: it is not forgotten while it may run.
+    settle(&store, LifecycleEvent::Terminate, Outcome::Failed("busy".to_owned()));
+    assert_eq!(instance(&store).due(), Some(LifecycleEvent::Terminate));
+}
+
+#[test]
+fn an_account_is_told_of_no_instance_of_another() {
+    let store = store_with(InstanceState::Running, None, |_| ());
+    let mut other = Instance::described(id(2));
+    commit(&store, vec![Change::PutInstance(Arc::new(other.clone()), Origin::Api)]);
+    let attachment: model::Attachment = "source=10.0.0.5".parse().unwrap();
+    let taken = AttachmentTaken { attachment, holder: id(2), claimant: id(1) };
+    let holder = id(2).to_string();
+    assert!(describe_taken(&store.snapshot(), &taken).contains(&holder));
+    other.account_id = "210987654321".parse().unwrap();
+    commit(&store, vec![Change::PutInstance(Arc::new(other), Origin::Api)]);
+    let told = describe_taken(&store.snapshot(), &taken);
+    assert!(told.contains("source=10.0.0.5") && !told.contains(&holder), "{told}");
 }
 
 #[test]

@@ -34,8 +34,8 @@ fn written_again(shown: &str) -> String {
     let write = record::encode(&change);
     let value = write.value.unwrap();
     let (digest, text) = value.split_at(record::DIGEST_BYTES);
-    let digest = u64::from_be_bytes(digest.try_into().unwrap());
-    format!("{}\n{digest:016x}\n{}", write.key, std::str::from_utf8(text).unwrap())
+    let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    format!("{}\n{digest}\n{}", write.key, std::str::from_utf8(text).unwrap())
 }
 
 /// The records are written again where `UPDATE_REFERENCE` is set, and compared everywhere.
