@@ -50,7 +50,7 @@ impl Percentiles {
 /// Makes tokens optional and required, again and again, with the embedded store.
 pub(crate) fn measure(
     programs: &Programs,
-    effort: &Effort,
+    effort: &mut Effort,
     mistakes: &mut Mistakes,
 ) -> Result<Changes, Fault> {
     let imds = programs.imds.as_ref().ok_or("no imds was given")?;
@@ -60,14 +60,12 @@ pub(crate) fn measure(
     let mut changes = Changes::default();
     for round in 0..effort.change_rounds {
         eprint!("\rChanges: round {} of {}        ", round + 1, effort.change_rounds);
-        let (mut acknowledged, mut in_force) = (Vec::new(), Vec::new());
-        for number in 0..CHANGES {
-            let (first, second) = change(&server, &operator, number % 2 == 0, &mut changes.late)?;
-            acknowledged.push(first);
-            in_force.push(second);
-        }
-        changes.acknowledged.add(acknowledged);
-        changes.in_force.add(in_force);
+        let times: Vec<_> = effort.calmly_in_turn(&server, || {
+            let change = |number| change(&server, &operator, number % 2 == 0, &mut changes.late);
+            (0..CHANGES).map(change).collect()
+        })?;
+        changes.acknowledged.add(times.iter().map(|(acknowledged, _)| *acknowledged).collect());
+        changes.in_force.add(times.iter().map(|(_, in_force)| *in_force).collect());
     }
     eprintln!();
     if changes.late > 0 {

@@ -13,7 +13,7 @@ use model::{AccessKey, Region, Secret, Timestamp};
 use crate::{Fault, answer};
 
 /// LIMIT: how long one answer may take, of a thousand instances among a hundred thousand.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Who may use the API of a server.
 #[derive(Debug)]

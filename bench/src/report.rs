@@ -232,7 +232,7 @@ fn changes(findings: &Findings) -> String {
          its own, with the embedded store on a disk: it is answered when it is on the disk and in \
          force. Then requests without a token, one after the other, until one has the new status: \
          the time includes that request. {} had the old one. {} rounds of {CHANGES} changes, \
-         otherwise idle; medians of the rounds.\n",
+         one after the other, disturbed rounds taken again as above; medians of the rounds.\n",
         changes.late, findings.effort.change_rounds,
     )
 }

@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::args::RunArgs;
 use crate::calm::Patience;
 use crate::cores::{self, Cores};
+use crate::kernel::CpuTime;
 use crate::load::{Mistakes, Pace};
 use crate::memory::Footprint;
 use crate::report::{self, Findings};
 use crate::request::Kind;
-use crate::sample::Sample;
+use crate::sample::{DISTURBED, Sample};
 use crate::servers::{Brand, Programs, Server};
 use crate::{Fault, change, cpu, fleet, latency, memory, start};
 
@@ -69,6 +70,33 @@ impl Effort {
         }
     }
 
+    /// Takes a sample of what is done one after the other, and takes it again if other programs
+    /// disturbed it.
+    pub(crate) fn calmly_in_turn<T>(
+        &mut self,
+        server: &Server,
+        mut take: impl FnMut() -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.samples += 1;
+        let mut tries = 0;
+        loop {
+            let (before, began) = (waited(server)?, Instant::now());
+            let taken = take()?;
+            let elapsed = began.elapsed();
+            let waited = waited(server)?.saturating_sub(before);
+            if waited.as_secs_f64() <= DISTURBED * elapsed.as_secs_f64() {
+                return Ok(taken);
+            }
+            if tries == self.repeats_max {
+                self.disturbed += 1;
+                return Ok(taken);
+            }
+            tries += 1;
+            self.patience.await_calm()?;
+            self.repeated += 1;
+        }
+    }
+
     /// Takes a sample, and takes it again if other programs disturbed it.
     pub(crate) fn calmly(
         &mut self,
@@ -99,6 +127,12 @@ impl Effort {
     }
 }
 
+/// How long server and load have waited for their cores.
+fn waited(server: &Server) -> Result<Duration, Fault> {
+    let (server, load) = (CpuTime::of_process(server.pid())?, CpuTime::of_this_thread()?);
+    Ok(server.waited + load.waited)
+}
+
 /// `openimds-bench run`.
 pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
     let cores = Cores::choose(args.load_cpu, args.server_cpu)?;
@@ -116,7 +150,7 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
     if programs.imds.is_some() {
         footprints.extend(self::footprints(&programs, Brand::Imds)?);
         starts = Some(start::measure(&programs)?);
-        changes = Some(change::measure(&programs, &effort, &mut mistakes)?);
+        changes = Some(change::measure(&programs, &mut effort, &mut mistakes)?);
         let sizes: Vec<u32> = args.fleet.iter().copied().filter(|size| *size > 0).collect();
         fleets = fleet::measure(&programs, &sizes, &mut effort, &mut mistakes)?;
     }

@@ -226,7 +226,10 @@ fn nothing_is_seen_of_an_option_once_its_change_is_answered() {
     // The flips that were sent, and those that were answered: the value is that of their parity.
     let (sent, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (is_over, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let value = |flips: usize| if flips % 2 == 0 { Tokens::Optional } else { Tokens::Required };
+    let value = |flips: usize| match flips % 2 {
+        0 => Tokens::Optional,
+        _ => Tokens::Required,
+    };
     operator.ask(&server, &modify(&id, value(0)));
     thread::scope(|scope| {
         for _ in 0..READERS {

@@ -1,6 +1,7 @@
 //! The management listener, asked what nobody should ask: each is answered, or the connection ends,
 //! and guests notice nothing of it.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -10,7 +11,7 @@ use crate::chance::Chance;
 use crate::exchange::{Answer, connect, read_to_close, read_tokenless, send_and_end, value};
 use crate::management::{CLOSE, Operator};
 use crate::running::{DEFAULT_INSTANCE, Home, Running};
-use crate::waiting::{PATIENCE, wait_until};
+use crate::waiting::PATIENCE;
 
 const DESCRIBE: &str = "Action=DescribeInstances";
 
@@ -275,7 +276,7 @@ fn bodies_may_come_in_chunks_and_by_an_old_protocol() {
     chunked.push_str("\r\nTransfer-Encoding: chunked\r\n\r\n");
     for part in body.as_bytes().chunks(7) {
         let part = std::str::from_utf8(part).unwrap();
-        chunked.push_str(&format!("{:x};name=value\r\n{part}\r\n", part.len()));
+        write!(chunked, "{:x};name=value\r\n{part}\r\n", part.len()).unwrap();
     }
     chunked.push_str("0\r\nX-Trailer: 1\r\n\r\n");
     let old = text.replacen("HTTP/1.1", "HTTP/1.0", 1);
@@ -337,6 +338,6 @@ fn guests_are_served_while_operators_are_pestered() {
             longest = longest.max(began.elapsed());
         }
     });
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
-    wait_until("all is well", || Some(asked.assert_well()));
+    assert!(longest < Duration::from_secs(5), "{longest:?}");
+    asked.assert_well();
 }
