@@ -63,6 +63,31 @@ fn the_recorded_launch_of_the_reference_scenario_works() {
 }
 
 #[test]
+fn an_instance_has_only_so_much() {
+    let site = Site::new();
+    let listed = |count: usize, name: &str, value: fn(usize) -> String| -> String {
+        (1..=count).map(|n| format!("&{}={}", name.replace('#', &n.to_string()), value(n))).collect()
+    };
+    let group = |n| format!("sg-{n:08x}");
+    for (parameters, code) in [
+        (listed(65, "NetworkInterface.#.DeviceIndex", |n| n.to_string()), "AttachmentLimitExceeded"),
+        (listed(17, "SecurityGroupId.#", group), "SecurityGroupsPerInterfaceLimitExceeded"),
+        (
+            listed(17, "NetworkInterface.1.SecurityGroupId.#", group),
+            "SecurityGroupsPerInterfaceLimitExceeded",
+        ),
+        (
+            listed(129, "BlockDeviceMapping.#.DeviceName", |n| format!("/dev/x{n}")),
+            "AttachmentLimitExceeded",
+        ),
+    ] {
+        let form = format!("Action=RunInstances&ImageId={MARKED}&MinCount=1&MaxCount=1{parameters}");
+        assert_eq!(site.refusal(&form).0, code, "{parameters}");
+    }
+    site.launch(&format!("ImageId={MARKED}{}", listed(16, "SecurityGroupId.#", group)));
+}
+
+#[test]
 fn a_strict_server_knows_what_it_knows() {
     let site = strict();
     for (parameters, code) in [
