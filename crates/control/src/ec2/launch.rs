@@ -91,7 +91,7 @@ pub(crate) fn plan(
     };
     lifecycle::launch(&mut prototype, driver, desk.now);
     prototype.attributes.launch_template = templated.map(|templated| templated.used);
-    let mut addresses = Addresses::in_use(snapshot, &desk.scope);
+    let mut addresses = Addresses::in_use(snapshot, &desk.scope, driver);
     let wiring = launch.wiring(count)?;
     let subnet = wiring.first().map(|wiring| &wiring.subnet);
     let placement = subnet.map(|subnet| launch.placement(subnet)).transpose()?;

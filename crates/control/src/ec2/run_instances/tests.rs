@@ -107,3 +107,21 @@ fn a_strict_server_knows_what_it_knows() {
     }
     assert_eq!(site.store.snapshot().instance_count(), 1);
 }
+
+/// Accounts may have networks of the same addresses, but not where an address tells who asks.
+#[test]
+fn instances_that_are_told_by_their_addresses_share_none() {
+    let launch = format!("ImageId={MARKED}&PrivateIpAddress=172.31.0.9");
+    let form = format!("Action=RunInstances&MinCount=1&MaxCount=1&{launch}");
+    let other = |mut site: Site| {
+        site.scope.account_id = "210987654321".parse().unwrap();
+        site
+    };
+    let site = Site::new();
+    site.launch(&launch);
+    other(site).ask(&form).expect("networks of their own");
+    let mut site = Site::new();
+    site.settings.driver = Some(model::Driver::Source);
+    site.launch(&launch);
+    assert_eq!(other(site).refusal(&form).0, "InvalidIPAddress.InUse");
+}
