@@ -66,7 +66,8 @@ fn the_recorded_launch_of_the_reference_scenario_works() {
 fn an_instance_has_only_so_much() {
     let site = Site::new();
     let listed = |count: usize, name: &str, value: fn(usize) -> String| -> String {
-        (1..=count).map(|n| format!("&{}={}", name.replace('#', &n.to_string()), value(n))).collect()
+        let one = |n: usize| format!("&{}={}", name.replace('#', &n.to_string()), value(n));
+        (1..=count).map(one).collect::<Vec<_>>().concat()
     };
     let group = |n| format!("sg-{n:08x}");
     for (parameters, code) in [
