@@ -56,6 +56,15 @@ pub(crate) struct Desk<'a> {
 
 /// An action of the EC2 API: the type is its request.
 pub(crate) trait Action: DeserializeOwned {
+    /// Sees that the form holds what is required, as far as its type does not say so.
+    ///
+    /// # Errors
+    ///
+    /// `MissingParameter`.
+    fn check_form(&self) -> Result<(), ApiFault> {
+        Ok(())
+    }
+
     /// Plans what is asked for, commits it, and says what it came to.
     ///
     /// # Errors
@@ -123,6 +132,7 @@ actions! {
 
 fn run<A: Action>(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
     let request: A = arrival.parameters.read(Service::Ec2.dialect())?;
+    request.check_form()?;
     if arrival.common.dry_run {
         return Err(ApiFault::dry_run());
     }

@@ -11,12 +11,12 @@ use crate::api::{Answer, ApiFault};
 
 /// Changes one attribute, named in one of two ways: by its own parameter, or with `Attribute` and
 /// `Value`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct ModifyImageAttribute {
     attribute: Option<String>,
     description: Option<ValueParameter>,
-    image_id: Option<String>,
+    image_id: String,
     imds_support: Option<ValueParameter>,
     value: Option<String>,
     // Who may launch an image, and what is to be paid for it: see `sharing`.
@@ -37,11 +37,11 @@ struct ValueParameter {
 }
 
 /// Shows one attribute.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeImageAttribute {
-    attribute: Option<String>,
-    image_id: Option<String>,
+    attribute: String,
+    image_id: String,
 }
 
 /// What is to become of an image.
@@ -52,10 +52,8 @@ enum Wish {
 
 impl Action for ModifyImageAttribute {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let id = self.image_id.as_deref();
-        let id = id.ok_or_else(|| ApiFault::missing_parameter("ImageId"))?;
         desk.transact(|snapshot| {
-            let mut image = find_own(desk, snapshot, id)?;
+            let mut image = find_own(desk, snapshot, &self.image_id)?;
             match self.wish()? {
                 Wish::Description(text) => image.description = text,
                 Wish::ImdsSupport(support) => image.imds_support = Some(support),
@@ -167,12 +165,8 @@ struct ValueElement {
 
 impl Action for DescribeImageAttribute {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let attribute = self.attribute.as_deref();
-        let attribute = attribute.ok_or_else(|| ApiFault::missing_parameter("Attribute"))?;
-        let id = self.image_id.as_deref();
-        let id = id.ok_or_else(|| ApiFault::missing_parameter("ImageId"))?;
-        let image = find_image(&desk.store.snapshot(), &desk.scope, id)?;
-        described(&image, attribute).map(Answer::of)
+        let image = find_image(&desk.store.snapshot(), &desk.scope, &self.image_id)?;
+        described(&image, &self.attribute).map(Answer::of)
     }
 }
 

@@ -18,15 +18,18 @@ use crate::api::{Answer, ApiFault};
 use crate::lifecycle::{self, Meant};
 
 /// Makes an image known.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "what is let pass is not read")]
 pub(crate) struct RegisterImage {
     architecture: Option<String>,
+    #[serde(default)]
     block_device_mapping: Vec<DeviceParameter>,
     description: Option<String>,
     imds_support: Option<String>,
-    name: Option<String>,
+    name: String,
     root_device_name: Option<String>,
+    #[serde(default)]
     tag_specification: Vec<TagSpecification>,
     // Let pass.
     billing_product: Option<IgnoredAny>,
@@ -42,24 +45,29 @@ pub(crate) struct RegisterImage {
 }
 
 /// Makes an image of an instance.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "what is let pass is not read")]
 pub(crate) struct CreateImage {
+    #[serde(default)]
     block_device_mapping: Vec<DeviceParameter>,
     description: Option<String>,
-    instance_id: Option<String>,
-    name: Option<String>,
+    instance_id: String,
+    name: String,
+    #[serde(default)]
     no_reboot: bool,
+    #[serde(default)]
     tag_specification: Vec<TagSpecification>,
     // Let pass.
     snapshot_location: Option<IgnoredAny>,
 }
 
 /// Forgets an image. What was launched from it stays.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "what is let pass is not read")]
 pub(crate) struct DeregisterImage {
-    image_id: Option<String>,
+    image_id: String,
     // Let pass.
     delete_associated_snapshots: Option<IgnoredAny>,
 }
@@ -102,7 +110,7 @@ struct ImageAnswer {
 
 impl Action for RegisterImage {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let name = parse_name(self.name.as_deref())?;
+        let name = parse_name(&self.name)?;
         let architecture = parse_architecture(self.architecture.as_deref())?;
         let snapshots = parse_snapshots(&self.block_device_mapping)?;
         let root = self.root_device_name.as_deref();
@@ -152,9 +160,8 @@ fn register(
 
 impl Action for CreateImage {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let id = self.instance_id.as_deref();
-        let id = parse_instance_id(id.ok_or_else(|| ApiFault::missing_parameter("InstanceId"))?)?;
-        let name = parse_name(self.name.as_deref())?;
+        let id = parse_instance_id(&self.instance_id)?;
+        let name = parse_name(&self.name)?;
         let description = self.description.as_deref().map(parse_description).transpose()?;
         let mapped = parse_snapshots(&self.block_device_mapping)?;
         let tags = tags::specified_for(&self.tag_specification, &["image", "snapshot"])?;
@@ -227,8 +234,7 @@ fn root_device(instance: &Instance, source: Option<&Image>) -> Result<Line, ApiF
 
 impl Action for DeregisterImage {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let text = self.image_id.as_deref();
-        let text = text.ok_or_else(|| ApiFault::missing_parameter("ImageId"))?;
+        let text = self.image_id.as_str();
         desk.transact(|snapshot| {
             let image = find_own(desk, snapshot, text)?;
             if is_built_in(&desk.scope, image.id) {
@@ -246,8 +252,7 @@ impl Action for DeregisterImage {
 }
 
 /// Reads the name of an image. EC2 documents characters and code.
-fn parse_name(text: Option<&str>) -> Result<Line, ApiFault> {
-    let text = text.ok_or_else(|| ApiFault::missing_parameter("Name"))?;
+fn parse_name(text: &str) -> Result<Line, ApiFault> {
     let fits = (3..=128).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"()[] ./-'@_".contains(&byte));
     let name = if fits { text.parse().ok() } else { None };

@@ -28,6 +28,9 @@ use crate::{References, lifecycle};
 /// LIMIT: instances of one request. EC2 bounds an account's instances instead.
 const INSTANCES_MAX: i64 = 1000;
 
+/// LIMIT: block devices of an instance. EC2 documents it for volumes.
+const BLOCK_DEVICES_MAX: usize = 128;
+
 /// What a launch template gives to a launch.
 pub(crate) struct Templated {
     /// The version.
@@ -88,7 +91,7 @@ pub(crate) fn plan(
     };
     lifecycle::launch(&mut prototype, driver, desk.now);
     prototype.attributes.launch_template = templated.map(|templated| templated.used);
-    let mut addresses = Addresses::in_use(snapshot, &desk.scope);
+    let mut addresses = Addresses::in_use(snapshot, &desk.scope, driver);
     let wiring = launch.wiring(count)?;
     let subnet = wiring.first().map(|wiring| &wiring.subnet);
     let placement = subnet.map(|subnet| launch.placement(subnet)).transpose()?;
@@ -129,13 +132,9 @@ fn count(parameters: &LaunchParameters) -> Result<u32, ApiFault> {
         )));
     }
     if min > INSTANCES_MAX {
-        return Err(ApiFault::new(
-            "InstanceLimitExceeded",
-            400,
-            format!(
-                "You have requested {min} instances, and {INSTANCES_MAX} can be launched at once."
-            ),
-        ));
+        return Err(ApiFault::instance_limit_exceeded(format!(
+            "You have requested {min} instances, and {INSTANCES_MAX} can be launched at once."
+        )));
     }
     Ok(u32::try_from(max.min(INSTANCES_MAX)).unwrap_or(u32::MAX))
 }
@@ -296,6 +295,11 @@ impl Launch<'_> {
 
     /// The root device under its two names, then what the request maps.
     fn block_devices(&self, image: &Image) -> Result<Vec<BlockDevice>, ApiFault> {
+        if self.parameters.block_device_mapping.len() > BLOCK_DEVICES_MAX {
+            return Err(ApiFault::attachment_limit_exceeded(format!(
+                "An instance has at most {BLOCK_DEVICES_MAX} block devices."
+            )));
+        }
         let device = |name: &str, device: &Line| {
             Ok(BlockDevice { name: parse_line(name, "VirtualName")?, device: device.clone() })
         };

@@ -18,6 +18,10 @@ use crate::api::form::{Node, Tree};
 use crate::api::route::Service;
 use crate::api::{ApiFault, Dialect};
 
+/// LIMIT: names and values of a version, in bytes: user data of 16 KiB in base64, and as much again
+/// for a launch with everything else. EC2 bounds the request.
+const BYTES_MAX: usize = 48 * 1024;
+
 /// Where the data stand in a request.
 const PREFIX: &str = "LaunchTemplateData";
 
@@ -50,7 +54,8 @@ pub(crate) type Data = BTreeMap<Box<str>, Box<str>>;
 ///
 /// # Errors
 ///
-/// `MissingParameter` if the request has none; `UnknownParameter` for what no template has.
+/// `MissingParameter` if the request has none; `UnknownParameter` for what no template has;
+/// `InvalidParameterValue` for more than is kept.
 pub(crate) fn taken(
     parameters: &Tree,
     source: Option<&LaunchTemplateVersion>,
@@ -75,6 +80,11 @@ pub(crate) fn taken(
     });
     if let Some(name) = of_launches {
         return Err(ApiFault::unknown_parameter(&format!("{PREFIX}.{name}")));
+    }
+    if data.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > BYTES_MAX {
+        return Err(ApiFault::invalid_parameter_value(format!(
+            "The data of a launch template version have at most {BYTES_MAX} bytes."
+        )));
     }
     shown(&data)?;
     Ok(data)

@@ -26,11 +26,14 @@ const VERSIONS_MAX: usize = 10_000;
 const DELETED_MAX: usize = 200;
 
 /// Adds a version to a template.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "what is let pass is not read")]
 pub(crate) struct CreateLaunchTemplateVersion {
     client_token: Option<String>,
-    launch_template_data: Option<LaunchParameters>,
+    /// Looked at here for its form, and kept word for word.
+    #[serde(rename = "LaunchTemplateData")]
+    _data: LaunchParameters,
     launch_template_id: Option<String>,
     launch_template_name: Option<String>,
     resolve_alias: Option<IgnoredAny>,
@@ -39,8 +42,8 @@ pub(crate) struct CreateLaunchTemplateVersion {
 }
 
 /// Forgets versions, but not the default one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "the names of the parameters")]
 pub(crate) struct DeleteLaunchTemplateVersions {
     launch_template_id: Option<String>,
@@ -241,9 +244,6 @@ impl CreateLaunchTemplateVersion {
     ) -> Result<(Vec<Change>, LaunchTemplateVersion), ApiFault> {
         let source = self.source_version.as_deref();
         let source = source.map(|text| version_of(snapshot, &desk.scope, template, text));
-        if self.launch_template_data.is_none() {
-            return Err(ApiFault::missing_parameter("LaunchTemplateData"));
-        }
         let parameters = launch_template_data::taken(desk.parameters, source.transpose()?)?;
         let description = self.version_description.as_deref().map(parse_description).transpose()?;
         // There are no more than there have been numbers.
@@ -279,9 +279,6 @@ impl CreateLaunchTemplateVersion {
 
 impl Action for DeleteLaunchTemplateVersions {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        if self.launch_template_version.is_empty() {
-            return Err(ApiFault::missing_parameter("LaunchTemplateVersion"));
-        }
         if self.launch_template_version.len() > DELETED_MAX {
             return Err(ApiFault::invalid_parameter_value(
                 "A request deletes at most 200 versions of a launch template.",

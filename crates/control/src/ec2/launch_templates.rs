@@ -27,7 +27,9 @@ pub(crate) const BOUNDS: Bounds = Bounds { min: 1, max: 200 };
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct CreateLaunchTemplate {
     client_token: Option<String>,
-    launch_template_data: Option<LaunchParameters>,
+    /// Looked at here for its form, and kept word for word.
+    #[serde(rename = "LaunchTemplateData")]
+    _data: LaunchParameters,
     launch_template_name: String,
     #[serde(default)]
     tag_specification: Vec<TagSpecification>,
@@ -154,9 +156,6 @@ impl CreateLaunchTemplate {
     ) -> Result<(Vec<Change>, LaunchTemplateAnswer), ApiFault> {
         let name = parse_name(&self.launch_template_name)?;
         let description = self.version_description.as_deref().map(parse_description).transpose()?;
-        if self.launch_template_data.is_none() {
-            return Err(ApiFault::missing_parameter("LaunchTemplateData"));
-        }
         let data = launch_template_data::taken(desk.parameters, None)?;
         let tags = tags::specified_for(&self.tag_specification, &["launch-template"])?;
         if snapshot.launch_templates(&desk.scope).any(|other| other.name == name) {

@@ -34,6 +34,20 @@ struct RunInstancesAnswer {
 }
 
 impl Action for RunInstances {
+    fn check_form(&self) -> Result<(), ApiFault> {
+        let Self(LaunchParameters { image_id, launch_template, max_count, min_count, .. }) = self;
+        let has_image = image_id.is_some() || launch_template.is_some();
+        let required = [
+            ("ImageId", has_image),
+            ("MaxCount", max_count.is_some()),
+            ("MinCount", min_count.is_some()),
+        ];
+        match required.iter().find(|(_, is_there)| !is_there) {
+            Some((name, _)) => Err(ApiFault::missing_parameter(name)),
+            None => Ok(()),
+        }
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let Self(request) = self;
         let requested = request.metadata_options.as_ref().map(OptionsParameter::parse);

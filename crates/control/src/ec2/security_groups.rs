@@ -17,18 +17,39 @@ use crate::api::{Answer, ApiFault};
 /// LIMIT: groups of a page. EC2 documents it.
 const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
 
+/// LIMIT: security groups of an interface, as many as EC2 gives on request.
+const OF_AN_INTERFACE_MAX: usize = 16;
+
+/// Refuses more groups than an interface may have.
+///
+/// # Errors
+///
+/// `SecurityGroupsPerInterfaceLimitExceeded`.
+pub(crate) fn refuse_more_groups(count: usize) -> Result<(), ApiFault> {
+    if count <= OF_AN_INTERFACE_MAX {
+        return Ok(());
+    }
+    Err(ApiFault::new(
+        "SecurityGroupsPerInterfaceLimitExceeded",
+        400,
+        format!("A network interface has at most {OF_AN_INTERFACE_MAX} security groups."),
+    ))
+}
+
 /// Finds the groups with these ids; those that nobody knows are adopted into a VPC, and come second,
 /// to be kept.
 ///
 /// # Errors
 ///
-/// `InvalidGroupId.Malformed`, or `InvalidGroup.NotFound` where the settings are strict.
+/// `InvalidGroupId.Malformed`, as [`refuse_more_groups`], or `InvalidGroup.NotFound` where the
+/// settings are strict.
 pub(crate) fn named_groups(
     desk: &Desk<'_>,
     inventory: &Inventory<'_>,
     ids: &[String],
     vpc_id: VpcId,
 ) -> Result<(Vec<RegisteredSecurityGroup>, Vec<Resource>), ApiFault> {
+    refuse_more_groups(ids.len())?;
     let (mut groups, mut adopted) = (Vec::new(), Vec::new());
     for text in ids {
         let id = text.parse().map_err(|_| ApiFault::malformed_group_id(text))?;

@@ -12,16 +12,18 @@ use crate::api::{Answer, ApiFault};
 use crate::lifecycle::{self, LifecycleRefusal, Meant, Moved, Transition};
 
 /// Starts instances that are stopped.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "what is let pass is not read")]
 pub(crate) struct StartInstances {
     instance_id: Vec<String>,
     additional_info: Option<IgnoredAny>,
 }
 
 /// Stops instances that run.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "what is let pass is not read")]
 pub(crate) struct StopInstances {
     instance_id: Vec<String>,
     force: Option<IgnoredAny>,
@@ -30,8 +32,9 @@ pub(crate) struct StopInstances {
 }
 
 /// Ends instances.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "what is let pass is not read")]
 pub(crate) struct TerminateInstances {
     instance_id: Vec<String>,
     force: Option<IgnoredAny>,
@@ -39,8 +42,8 @@ pub(crate) struct TerminateInstances {
 }
 
 /// Starts instances anew while they run.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct RebootInstances {
     instance_id: Vec<String>,
 }
@@ -107,9 +110,6 @@ fn transitions(
     instance_ids: &[String],
     plan: impl FnOnce(&Snapshot, Meant<'_>) -> Moved,
 ) -> Result<Answer, ApiFault> {
-    if instance_ids.is_empty() {
-        return Err(ApiFault::missing_parameter("InstanceId"));
-    }
     let ids: Vec<InstanceId> = parse_instance_ids(instance_ids)?;
     let meant = Meant { ids: &ids, scope: Some(&desk.scope) };
     let moved = desk.transact(|snapshot| plan(snapshot, meant).map_err(|refusal| fault(&refusal)))?;

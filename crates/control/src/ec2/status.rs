@@ -197,15 +197,15 @@ fn filters() -> [Known<Instance>; 12] {
 }
 
 /// Turns detailed monitoring on.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct MonitorInstances {
     instance_id: Vec<String>,
 }
 
 /// Turns detailed monitoring off.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct UnmonitorInstances {
     instance_id: Vec<String>,
 }
@@ -242,9 +242,6 @@ fn monitor(
     monitoring: Switch,
     state: &'static str,
 ) -> Result<Answer, ApiFault> {
-    if instance_ids.is_empty() {
-        return Err(ApiFault::missing_parameter("InstanceId"));
-    }
     let ids: Vec<InstanceId> = parse_instance_ids(instance_ids)?;
     desk.transact(|snapshot| {
         find_all(snapshot, &desk.scope, &ids)?;

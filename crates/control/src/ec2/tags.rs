@@ -140,8 +140,8 @@ pub(crate) fn pairs(tags: &Tags) -> Vec<(&str, &str)> {
 }
 
 /// Sets tags; one with the same key has the new value.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct CreateTags {
     resource_id: Vec<String>,
     tag: Vec<TagParameter>,
@@ -149,19 +149,17 @@ pub(crate) struct CreateTags {
 
 /// Removes tags: without a value whatever they have, with one where they have it, and all tags of
 /// the user where none is named.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DeleteTags {
     resource_id: Vec<String>,
+    #[serde(default)]
     tag: Vec<TagParameter>,
 }
 
 impl Action for CreateTags {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let resources = parse_resources(&self.resource_id)?;
-        if self.tag.is_empty() {
-            return Err(ApiFault::missing_parameter("Tag"));
-        }
         let added = parse(&self.tag)?;
         retag(desk, &resources, |tags| tags.extend(added.clone()))
     }
@@ -188,9 +186,6 @@ impl Action for DeleteTags {
 }
 
 fn parse_resources(ids: &[String]) -> Result<Vec<Tagged<'_>>, ApiFault> {
-    if ids.is_empty() {
-        return Err(ApiFault::missing_parameter("ResourceId"));
-    }
     ids.iter().map(|id| kinds::parse(id)).collect()
 }
 

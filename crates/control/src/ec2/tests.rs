@@ -103,6 +103,36 @@ fn what_no_action_has_is_refused_also_in_a_dry_run() {
     assert_eq!(site.refusal(missing).0, "DryRunOperation");
 }
 
+/// What is required is looked for before a dry run is answered.
+#[test]
+fn what_an_action_requires_is_required_also_in_a_dry_run() {
+    let site = Site::new();
+    for (form, missing) in [
+        ("Action=CreateImage&Name=abc", "InstanceId"),
+        ("Action=CreateLaunchTemplate&LaunchTemplateName=abc", "LaunchTemplateData"),
+        ("Action=CreateLaunchTemplateVersion&LaunchTemplateName=abc", "LaunchTemplateData"),
+        ("Action=CreateTags&ResourceId.1=vol-00000001", "Tag"),
+        ("Action=DeleteLaunchTemplateVersions", "LaunchTemplateVersion"),
+        ("Action=DeleteTags", "ResourceId"),
+        ("Action=DeregisterImage", "ImageId"),
+        ("Action=DescribeImageAttribute&Attribute=imdsSupport", "ImageId"),
+        ("Action=ModifyImageAttribute&ImdsSupport.Value=v2.0", "ImageId"),
+        ("Action=ModifyInstanceMetadataOptions", "InstanceId"),
+        ("Action=MonitorInstances", "InstanceId"),
+        ("Action=RegisterImage", "Name"),
+        ("Action=RunInstances&ImageId=ami-0abcdef1234567890&MinCount=1", "MaxCount"),
+        ("Action=RunInstances&MinCount=1&MaxCount=1", "ImageId"),
+        ("Action=StopInstances", "InstanceId"),
+        ("Action=TerminateInstances", "InstanceId"),
+    ] {
+        let text = format!("The request must contain the parameter {missing}");
+        for dry_run in ["", "&DryRun=true"] {
+            let refusal = site.refusal(&format!("{form}{dry_run}"));
+            assert_eq!(refusal, ("MissingParameter".to_owned(), text.clone()), "{form}{dry_run}");
+        }
+    }
+}
+
 /// The rows of control plane, 1.5, about the instances of a request.
 #[test]
 fn instances_that_are_not_there_are_told_in_the_words_of_ec2() {

@@ -126,3 +126,10 @@ fn one_attachment_is_enough() {
     let refusal = InstanceRefusal::TwinAttachments { instance: instance.id, attachment: source };
     assert_eq!(instance.check(), Err(refusal));
 }
+
+/// A fleet of a million is in memory: what one instance takes grows by decision, and not by the way.
+#[test]
+fn an_instance_takes_little() {
+    let bytes = [size_of::<Instance>(), size_of::<Interface>(), size_of::<crate::Attributes>()];
+    assert_eq!(bytes, [288, 144, 128]);
+}

@@ -1,14 +1,14 @@
 //! Addresses for what is launched: those that are asked for, and free ones of the subnet.
 
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use model::{Scope, Subnet};
+use model::{Attachment, Driver, Scope, Subnet};
 use store::Snapshot;
 
 use crate::api::ApiFault;
 
-/// The addresses that instances of a scope have.
+/// The addresses that are taken.
 pub(super) struct Addresses {
     private: HashSet<Ipv4Addr>,
     public: HashSet<Ipv4Addr>,
@@ -19,12 +19,25 @@ pub(super) struct Addresses {
 const PUBLIC: (u32, u32) = (0xc612_0000, 0x0001_ffff);
 
 impl Addresses {
-    pub(super) fn in_use(snapshot: &Snapshot, scope: &Scope) -> Self {
+    /// Those that instances of a scope have: networks of others may have the same. But where
+    /// instances are told by their addresses, those of all count, and what operators attached.
+    pub(super) fn in_use(snapshot: &Snapshot, scope: &Scope, driver: Option<Driver>) -> Self {
         let (mut private, mut public) = (HashSet::new(), HashSet::new());
-        let own = snapshot.instances().filter(|(instance, _)| instance.is_in(scope));
-        for address in own.flat_map(|(instance, _)| &instance.interfaces).flat_map(|of| &of.ipv4) {
-            private.insert(address.private);
-            public.extend(address.public);
+        let is_telling = driver == Some(Driver::Source);
+        for (instance, _) in snapshot.instances() {
+            if !(is_telling || instance.is_in(scope)) {
+                continue;
+            }
+            for address in instance.interfaces.iter().flat_map(|of| &of.ipv4) {
+                private.insert(address.private);
+                public.extend(address.public);
+            }
+            private.extend(instance.attachments.iter().filter_map(|attachment| {
+                let Attachment::Source { address: IpAddr::V4(address), .. } = attachment else {
+                    return None;
+                };
+                is_telling.then_some(*address)
+            }));
         }
         Self { private, public }
     }

@@ -10,11 +10,14 @@ use super::addresses::{Addresses, fresh_ipv6, parse_ipv6};
 use crate::api::ApiFault;
 use crate::ec2::inventory;
 use crate::ec2::launch_parameters::InterfaceParameter;
-use crate::ec2::security_groups::named_groups;
+use crate::ec2::security_groups::{named_groups, refuse_more_groups};
 use crate::ec2::text::parse_line;
 
 /// LIMIT: addresses of one interface; that of the largest types of EC2.
 const ADDRESSES_MAX: usize = 50;
+
+/// LIMIT: interfaces of an instance. The largest types of EC2 have fewer.
+const INTERFACES_MAX: usize = 64;
 
 /// What the interfaces of all instances have in common.
 pub(super) struct Wiring<'a> {
@@ -47,6 +50,11 @@ impl<'a> Launch<'a> {
                 "Network interfaces and an instance-level subnet ID or security groups may not be \
                  specified on the same request",
             ));
+        }
+        if named.len() > INTERFACES_MAX {
+            return Err(ApiFault::attachment_limit_exceeded(format!(
+                "An instance has at most {INTERFACES_MAX} network interfaces."
+            )));
         }
         if named.is_empty() {
             let subnet = self.subnet(parameters.subnet_id.as_deref())?;
@@ -173,6 +181,7 @@ impl<'a> Launch<'a> {
         names: &[String],
         subnet: &Subnet,
     ) -> Result<Vec<SecurityGroup>, ApiFault> {
+        refuse_more_groups(ids.len() + names.len())?;
         let (by_id, adopted) = named_groups(self.desk, &self.inventory, ids, subnet.vpc_id)?;
         self.adopted.extend(adopted);
         let known = self.inventory.security_groups();

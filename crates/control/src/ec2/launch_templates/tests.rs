@@ -402,3 +402,15 @@ fn the_default_version_stays_and_numbers_never_come_again() {
     assert_eq!(site.all(&latest, "versionNumber"), ["2"]);
     assert_eq!(site.all(&add, "versionNumber"), ["4"]);
 }
+
+#[test]
+fn a_version_holds_only_so_much() {
+    let site = Site::new();
+    let form = |bytes: usize| {
+        let data = "A".repeat(bytes);
+        format!("{CREATE}&LaunchTemplateName=n{bytes}&LaunchTemplateData.UserData={data}")
+    };
+    assert_eq!(site.refusal(&form(48 * 1024)).0, "InvalidParameterValue");
+    // 16 KiB in base64.
+    site.ask(&form(21_848)).unwrap();
+}

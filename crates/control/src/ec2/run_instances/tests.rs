@@ -63,6 +63,32 @@ fn the_recorded_launch_of_the_reference_scenario_works() {
 }
 
 #[test]
+fn an_instance_has_only_so_much() {
+    let site = Site::new();
+    let listed = |count: usize, name: &str, value: fn(usize) -> String| -> String {
+        let one = |n: usize| format!("&{}={}", name.replace('#', &n.to_string()), value(n));
+        (1..=count).map(one).collect::<Vec<_>>().concat()
+    };
+    let group = |n| format!("sg-{n:08x}");
+    for (parameters, code) in [
+        (listed(65, "NetworkInterface.#.DeviceIndex", |n| n.to_string()), "AttachmentLimitExceeded"),
+        (listed(17, "SecurityGroupId.#", group), "SecurityGroupsPerInterfaceLimitExceeded"),
+        (
+            listed(17, "NetworkInterface.1.SecurityGroupId.#", group),
+            "SecurityGroupsPerInterfaceLimitExceeded",
+        ),
+        (
+            listed(129, "BlockDeviceMapping.#.DeviceName", |n| format!("/dev/x{n}")),
+            "AttachmentLimitExceeded",
+        ),
+    ] {
+        let form = format!("Action=RunInstances&ImageId={MARKED}&MinCount=1&MaxCount=1{parameters}");
+        assert_eq!(site.refusal(&form).0, code, "{parameters}");
+    }
+    site.launch(&format!("ImageId={MARKED}{}", listed(16, "SecurityGroupId.#", group)));
+}
+
+#[test]
 fn a_strict_server_knows_what_it_knows() {
     let site = strict();
     for (parameters, code) in [
@@ -81,4 +107,22 @@ fn a_strict_server_knows_what_it_knows() {
         assert_eq!(site.refusal(&form).0, code, "{parameters}");
     }
     assert_eq!(site.store.snapshot().instance_count(), 1);
+}
+
+/// Accounts may have networks of the same addresses, but not where an address tells who asks.
+#[test]
+fn instances_that_are_told_by_their_addresses_share_none() {
+    let launch = format!("ImageId={MARKED}&PrivateIpAddress=172.31.0.9");
+    let form = format!("Action=RunInstances&MinCount=1&MaxCount=1&{launch}");
+    let other = |mut site: Site| {
+        site.scope.account_id = "210987654321".parse().unwrap();
+        site
+    };
+    let site = Site::new();
+    site.launch(&launch);
+    other(site).ask(&form).expect("networks of their own");
+    let mut site = Site::new();
+    site.settings.driver = Some(model::Driver::Source);
+    site.launch(&launch);
+    assert_eq!(other(site).refusal(&form).0, "InvalidIPAddress.InUse");
 }
