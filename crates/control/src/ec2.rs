@@ -154,10 +154,24 @@ impl Desk<'_> {
             limits::check(snapshot, &self.scope, &changes)?;
             Ok((changes, outcome))
         };
-        let outcome = self.store.transact(plan).map_err(fault_of)?;
+        let outcome = self.store.transact(plan).map_err(|fault| self.fault_of(fault))?;
         // Where it takes long, it is pending for longer: what was stored is not undone.
         let _ = self.surroundings.settles(self.store.current().generation());
         Ok(outcome)
+    }
+
+    fn fault_of(&self, fault: TransactFault<ApiFault>) -> ApiFault {
+        match fault {
+            TransactFault::Plan(fault) => fault,
+            TransactFault::Attachment(taken) => {
+                ApiFault::invalid_parameter_value(taken.to_string())
+            }
+            TransactFault::Instance(refusal) => instance_fault(&refusal),
+            TransactFault::Backend(fault) => {
+                self.surroundings.tell_unstored(&fault.to_string());
+                ApiFault::internal()
+            }
+        }
     }
 
     /// Keeps a resource of the caller's scope.
@@ -200,15 +214,6 @@ fn instance_fault(refusal: &InstanceRefusal) -> ApiFault {
         | InstanceRefusal::TwinInterfaces { .. } => {
             ApiFault::invalid_parameter_value(refusal.to_string())
         }
-    }
-}
-
-fn fault_of(fault: TransactFault<ApiFault>) -> ApiFault {
-    match fault {
-        TransactFault::Plan(fault) => fault,
-        TransactFault::Attachment(taken) => ApiFault::invalid_parameter_value(taken.to_string()),
-        TransactFault::Instance(refusal) => instance_fault(&refusal),
-        TransactFault::Backend(_) => ApiFault::internal(),
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::{
-    AmiId, Attachment, Driver, HttpTokens, Instance, InstanceId, Line, OptionLayer, OptionsChange,
-    RoleName, TagKey, Timestamp, UserData,
+    AmiId, Attachment, Driver, Instance, InstanceId, Line, OptionsChange, RoleName, TagKey,
+    Timestamp, UserData,
 };
 use serde::{Deserialize, Serialize};
 use store::{Change, Origin, Snapshot};
@@ -138,25 +138,17 @@ pub(crate) fn detach(snapshot: &Snapshot, id: InstanceId, attachment: &Attachmen
     Ok((vec![Change::PutInstance(Arc::new(instance), Origin::Api)], ()))
 }
 
-/// Plans other options: durable, and in force for the next request.
+/// Plans other options, as the EC2 API does: durable, and in force for the next request.
 pub(crate) fn modify_options(
     snapshot: &Snapshot,
     id: InstanceId,
     change: OptionsChange,
     now: Timestamp,
 ) -> Planned {
-    let mut instance = (*find(snapshot, id)?).clone();
-    if change.http_tokens == Some(HttpTokens::Optional) {
-        let enforced = ec2::metadata_options::refuse_if_enforced(snapshot, &instance.scope());
-        enforced.map_err(|fault| NativeRefusal::Refused(fault.message))?;
-    }
-    instance.set_options(change, OptionLayer::Modify, snapshot.generation().next());
-    if instance == *find(snapshot, id)? {
-        return Ok((Vec::new(), ()));
-    }
-    instance.last_modified = now;
-    let origin = snapshot.origin(id).unwrap_or(Origin::Api);
-    Ok((vec![Change::PutInstance(Arc::new(instance), origin)], ()))
+    let instance = find(snapshot, id)?;
+    let planned = ec2::metadata_options::modify(snapshot, &instance, change, now);
+    let (changes, _) = planned.map_err(|fault| NativeRefusal::Refused(fault.message))?;
+    Ok((changes, ()))
 }
 
 /// Finds an instance.

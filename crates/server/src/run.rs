@@ -157,6 +157,8 @@ pub enum Notice {
     },
     /// A machine that a crash or a boot left behind could be neither removed nor made again.
     HostNotRecovered(InstanceId, String),
+    /// What the EC2 API was asked for could not be stored; its caller was told no reason.
+    ChangeNotStored(String),
     /// Identity documents cannot be signed.
     IdentityKeys(SignerFault),
     /// A key could not be rotated: the one in force stays.
@@ -317,6 +319,7 @@ async fn serve(
         store: Arc::clone(&store),
         progress,
         launch: settings.launch.clone(),
+        notices: notices.clone(),
     });
     let managed =
         Managed { store: Arc::clone(&store), counters, surroundings, clock: clock.clone() };

@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::lifecycle::Progress;
 use crate::link_local;
 use crate::opening::open;
-use crate::run::Ready;
+use crate::run::{Notice, Notices, Ready};
 use crate::signer::Signer;
 
 /// This server, for the native API.
@@ -26,6 +26,7 @@ pub(crate) struct Running {
     pub(crate) store: Arc<Store>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) launch: LaunchSettings,
+    pub(crate) notices: Notices,
 }
 
 impl Running {
@@ -147,6 +148,10 @@ impl Surroundings for Running {
 
     fn settles_states(&self, instances: &[InstanceId]) -> bool {
         self.progress.settles(&self.store, instances)
+    }
+
+    fn tell_unstored(&self, reason: &str) {
+        self.notices.tell(Notice::ChangeNotStored(reason.to_owned()));
     }
 
     fn launch_settings(&self) -> &LaunchSettings {

@@ -28,6 +28,9 @@ pub(crate) fn tell(notice: Notice) {
         Notice::IdentityKeys(fault) => {
             say!("imds: identity documents cannot be signed: {}", Fault::failed(&fault));
         }
+        Notice::ChangeNotStored(reason) => {
+            say!("imds: a change that the EC2 API was asked for was not stored: {reason}");
+        }
         Notice::KeyNotRotated(reason) => {
             say!("imds: the token key was not rotated, the one in force stays: {reason}");
         }

@@ -6,7 +6,7 @@ use model::{Instance, Interface};
 use serde::{Deserialize, Serialize};
 
 use super::instance_element::{GroupElement, InstanceElement, ProfileElement};
-use super::instances::{find_all, parse_instance_ids};
+use super::instances::{find_all, parse_described};
 use super::metadata_options::OptionsState;
 use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};
@@ -46,12 +46,7 @@ struct ReservationElement {
 
 impl Action for DescribeInstances {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let ids = parse_instance_ids(&self.instance_id)?;
-        if !ids.is_empty() && self.max_results.is_some() {
-            return Err(ApiFault::invalid_parameter_combination(
-                "The parameter instancesSet cannot be used with the parameter maxResults",
-            ));
-        }
+        let ids = parse_described(&self.instance_id, self.max_results)?;
         let filters = Filters::new(self.filter, &filters())?;
         let token = self.next_token.as_deref();
         let pager = Pager::new("DescribeInstances", BOUNDS, self.max_results, token)?;

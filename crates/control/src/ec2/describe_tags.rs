@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::tags::{self, Tags, resource_type};
-use super::{Action, Desk};
+use super::{Action, Desk, instances};
 use crate::api::filter::{Filter, Filters, Known};
 use crate::api::page::{Bounds, Pager};
 use crate::api::{Answer, ApiFault};
@@ -44,10 +44,8 @@ impl Action for DescribeTags {
         let token = self.next_token.as_deref();
         let pager = Pager::new("DescribeTags", BOUNDS, self.max_results, token)?;
         let snapshot = desk.store.snapshot();
-        let living = snapshot.instances().map(|(instance, _)| &**instance);
-        let living = living.filter(|instance| instance.is_in(&desk.scope));
-        let gone = snapshot.terminated_instances(&desk.scope).map(|instance| &**instance);
-        let of_instances = living.chain(gone).flat_map(|of| described(&of.id.text(), &of.tags));
+        let of_instances = instances::all(&snapshot, &desk.scope);
+        let of_instances = of_instances.flat_map(|of| described(&of.id.text(), &of.tags));
         let others = snapshot.all_resource_tags(&desk.scope);
         let of_others = others.flat_map(|of| described(&of.resource_id, &of.tags));
         let all = of_instances.chain(of_others).filter(|tag| filters.admit(tag));

@@ -11,6 +11,7 @@ use super::image_attributes::parse_imds_support;
 use super::images::{find_own, put};
 use super::instances::{find_instance, parse_instance_id};
 use super::inventory::{Inventory, is_built_in};
+use super::launch::BLOCK_DEVICES_MAX;
 use super::launch_parameters::TagSpecification;
 use super::text::{parse_description, parse_line};
 use super::{Action, Desk, tags};
@@ -275,6 +276,13 @@ fn parse_architecture(text: Option<&str>) -> Result<Architecture, ApiFault> {
 
 /// The snapshots that devices are made from, by device.
 fn parse_snapshots(mappings: &[DeviceParameter]) -> Result<BTreeMap<Line, Line>, ApiFault> {
+    if mappings.len() > BLOCK_DEVICES_MAX {
+        return Err(ApiFault::new(
+            "InvalidBlockDeviceMapping",
+            400,
+            format!("An image has at most {BLOCK_DEVICES_MAX} block devices."),
+        ));
+    }
     let mut snapshots = BTreeMap::new();
     for mapping in mappings {
         let device = mapping.device_name.as_deref();

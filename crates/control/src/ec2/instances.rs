@@ -32,6 +32,35 @@ pub(crate) fn parse_instance_ids(texts: &[String]) -> Result<Vec<InstanceId>, Ap
     Ok(ids)
 }
 
+/// Reads which instances are to be described: those of these ids, or all if there is none. EC2: what
+/// is named comes in one answer.
+///
+/// # Errors
+///
+/// As [`parse_instance_ids`], and `InvalidParameterCombination` for a page of named ones.
+pub(crate) fn parse_described(
+    texts: &[String],
+    max_results: Option<i64>,
+) -> Result<Vec<InstanceId>, ApiFault> {
+    let ids = parse_instance_ids(texts)?;
+    if !ids.is_empty() && max_results.is_some() {
+        return Err(ApiFault::invalid_parameter_combination(
+            "The parameter instancesSet cannot be used with the parameter maxResults",
+        ));
+    }
+    Ok(ids)
+}
+
+/// Returns the instances of the scope, those that are gone among them.
+pub(crate) fn all<'s>(
+    snapshot: &'s Snapshot,
+    scope: &'s Scope,
+) -> impl Iterator<Item = &'s Instance> {
+    let living = snapshot.instances().map(|(instance, _)| &**instance);
+    let living = living.filter(|instance| instance.is_in(scope));
+    living.chain(snapshot.terminated_instances(scope).map(|instance| &**instance))
+}
+
 /// Finds an instance of the scope that is not gone.
 ///
 /// # Errors

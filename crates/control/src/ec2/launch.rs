@@ -28,8 +28,8 @@ use crate::{References, lifecycle};
 /// LIMIT: instances of one request. EC2 bounds an account's instances instead.
 const INSTANCES_MAX: i64 = 1000;
 
-/// LIMIT: block devices of an instance. EC2 documents it for volumes.
-const BLOCK_DEVICES_MAX: usize = 128;
+/// LIMIT: block devices of an instance, or an image. EC2 documents it for volumes.
+pub(crate) const BLOCK_DEVICES_MAX: usize = 128;
 
 /// What a launch template gives to a launch.
 pub(crate) struct Templated {

@@ -19,7 +19,7 @@ const REGIONS_MAX: usize = 64;
 /// of launch templates; the others are ten times what its quotas begin with, or more.
 const fn most_of(kind: ResourceKind) -> Option<(usize, &'static str)> {
     match kind {
-        ResourceKind::Idempotency => Some((100_000, "client tokens of the last 24 hours")),
+        ResourceKind::Idempotency => Some((250_000, "client tokens of the last 24 hours")),
         ResourceKind::Image => Some((10_000, "images")),
         ResourceKind::KeyPair => Some((5000, "key pairs")),
         ResourceKind::LaunchTemplate => Some((5000, "launch templates")),

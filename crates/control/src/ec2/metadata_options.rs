@@ -177,8 +177,12 @@ impl Action for ModifyInstanceMetadataOptions {
     }
 }
 
-/// Plans other options for an instance.
-fn modify(
+/// Plans other options for an instance, which it may have already.
+///
+/// # Errors
+///
+/// As [`refuse_if_enforced`].
+pub(crate) fn modify(
     snapshot: &Snapshot,
     instance: &Instance,
     change: OptionsChange,
@@ -198,6 +202,10 @@ fn modify(
 }
 
 /// Refuses `HttpTokens=optional` where the account enforces tokens (control plane, 2.6).
+///
+/// # Errors
+///
+/// `UnsupportedOperation`.
 pub(crate) fn refuse_if_enforced(
     snapshot: &Snapshot,
     scope: &model::Scope,

@@ -1,6 +1,6 @@
 //! An account in a region, for tests of actions: requests as forms, answers as XML.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 
 use model::{Attachment, Generation, Instance, InstanceId, LifecycleEvent, Scope, Timestamp, User};
@@ -29,6 +29,8 @@ pub(crate) struct Site {
     pub(crate) holds_back: Cell<bool>,
     /// Whether drivers do not come to an end.
     pub(crate) is_slow: Cell<bool>,
+    /// What the operator was told.
+    pub(crate) told: RefCell<Vec<String>>,
     confirmed: Cell<Generation>,
     drawn: Cell<u128>,
 }
@@ -51,6 +53,7 @@ impl Site {
             scope: Instance::default_instance().scope(),
             holds_back: Cell::new(false),
             is_slow: Cell::new(false),
+            told: RefCell::default(),
             confirmed: Cell::new(Generation::default()),
             drawn: Cell::new(0x1000),
         }
@@ -175,6 +178,10 @@ impl Surroundings for Site {
             self.drive(id, event);
         }
         false
+    }
+
+    fn tell_unstored(&self, reason: &str) {
+        self.told.borrow_mut().push(reason.to_owned());
     }
 
     fn launch_settings(&self) -> &LaunchSettings {

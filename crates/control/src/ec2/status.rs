@@ -2,10 +2,9 @@
 
 use model::{Instance, InstanceId, InstanceState, MaintenanceEvent, MaintenanceState, Switch};
 use serde::{Deserialize, Serialize};
-use store::Snapshot;
 
 use super::instance_element::{MonitoringElement, StateElement};
-use super::instances::{find_all, find_instance, parse_instance_ids};
+use super::instances::{all, find_all, find_instance, parse_described, parse_instance_ids};
 use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Page, Pager};
@@ -134,12 +133,7 @@ fn reachability(instance: &Instance) -> Option<&'static str> {
 
 impl Action for DescribeInstanceStatus {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let ids = parse_instance_ids(&self.instance_id)?;
-        if !ids.is_empty() && self.max_results.is_some() {
-            return Err(ApiFault::invalid_parameter_combination(
-                "The parameter instancesSet cannot be used with the parameter maxResults",
-            ));
-        }
+        let ids = parse_described(&self.instance_id, self.max_results)?;
         let filters = Filters::new(self.filter, &filters())?;
         let (max, token) = (self.max_results, self.next_token.as_deref());
         let pager = Pager::new("DescribeInstanceStatus", BOUNDS, max, token)?;
@@ -149,7 +143,7 @@ impl Action for DescribeInstanceStatus {
             (shows_all || instance.state == InstanceState::Running) && filters.admit(instance)
         };
         let page = if ids.is_empty() {
-            let shown = all(&snapshot, desk).filter(is_shown);
+            let shown = all(&snapshot, &desk.scope).filter(is_shown);
             pager.select(shown.map(|instance| (instance.id, StatusElement::new(instance))))
         } else {
             let named = find_all(&snapshot, &desk.scope, &ids)?.into_iter().filter(is_shown);
@@ -160,12 +154,6 @@ impl Action for DescribeInstanceStatus {
             next_token: page.next_token,
         }))
     }
-}
-
-fn all<'s>(snapshot: &'s Snapshot, desk: &'s Desk<'_>) -> impl Iterator<Item = &'s Instance> {
-    let living = snapshot.instances().map(|(instance, _)| &**instance);
-    let gone = snapshot.terminated_instances(&desk.scope).map(|instance| &**instance);
-    living.chain(gone).filter(|instance| instance.is_in(&desk.scope))
 }
 
 fn filters() -> [Known<Instance>; 12] {

@@ -133,6 +133,39 @@ fn what_an_action_requires_is_required_also_in_a_dry_run() {
     }
 }
 
+/// A disk that takes nothing.
+struct Full;
+
+impl store::Backend for Full {
+    fn load(
+        &self,
+        _: &mut dyn FnMut(Vec<store::Record>),
+    ) -> Result<model::Generation, store::BackendFault> {
+        Ok(model::Generation::default())
+    }
+
+    fn commit(
+        &self,
+        _: model::Generation,
+        _: model::Generation,
+        _: &mut dyn Iterator<Item = store::Write>,
+    ) -> Result<(), store::BackendFault> {
+        let (path, reason) = ("/state".to_owned(), "No space left on device".to_owned());
+        Err(store::BackendFault::Unusable { path, reason })
+    }
+}
+
+#[test]
+fn why_a_change_is_not_stored_is_told_to_the_operator_alone() {
+    let mut site = Site::new();
+    site.store = store::Store::open(Box::new(Full)).unwrap();
+    let refusal = site.refusal("Action=ModifyInstanceMetadataDefaults&HttpTokens=required");
+    let expected = ("InternalError".to_owned(), "An internal error has occurred.".to_owned());
+    assert_eq!(refusal, expected);
+    let told = site.told.borrow();
+    assert!(told.len() == 1 && told[0].contains("No space left on device"), "{told:?}");
+}
+
 /// The rows of control plane, 1.5, about the instances of a request.
 #[test]
 fn instances_that_are_not_there_are_told_in_the_words_of_ec2() {

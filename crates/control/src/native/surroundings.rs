@@ -42,6 +42,10 @@ pub trait Surroundings {
     /// false if something is due still.
     fn settles_states(&self, instances: &[InstanceId]) -> bool;
 
+    /// Tells the operator why a change could not be stored that the EC2 API was asked for: its callers
+    /// are told nothing of our disks.
+    fn tell_unstored(&self, reason: &str);
+
     /// What the operator says of launches through the EC2 API.
     fn launch_settings(&self) -> &LaunchSettings;
 
@@ -101,6 +105,8 @@ impl Surroundings for NoServer {
     fn settles_states(&self, _: &[InstanceId]) -> bool {
         false
     }
+
+    fn tell_unstored(&self, _: &str) {}
 
     fn launch_settings(&self) -> &LaunchSettings {
         static UNSET: LaunchSettings = LaunchSettings {

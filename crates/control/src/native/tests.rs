@@ -84,6 +84,8 @@ impl Surroundings for Nowhere<'_> {
         !ids.iter().any(|id| snapshot.is_in_transition(*id))
     }
 
+    fn tell_unstored(&self, _: &str) {}
+
     fn launch_settings(&self) -> &LaunchSettings {
         NoServer.launch_settings()
     }

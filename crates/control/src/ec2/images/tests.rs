@@ -310,3 +310,12 @@ fn attributes_are_shown_one_at_a_time() {
         assert!(show(attribute).contains(element), "{attribute}");
     }
 }
+
+#[test]
+fn an_image_has_only_so_many_devices() {
+    let site = Site::new();
+    let device = |n: usize| format!("&BlockDeviceMapping.{n}.DeviceName=/dev/x{n}");
+    let devices = (1..=129).map(device).collect::<Vec<_>>().concat();
+    let form = format!("Action=RegisterImage&Name=large{devices}");
+    assert_eq!(site.refusal(&form).0, "InvalidBlockDeviceMapping");
+}
