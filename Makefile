@@ -10,7 +10,7 @@ PACKAGES := ca-certificates dnsmasq-base gcc libc6-dev mount openssl qemu-system
 # What makes the image of a whole Debian.
 IMAGE_PACKAGES := e2fsprogs fakeroot mmdebstrap uidmap
 
-.PHONY: help run test test-all check deny tools tests parts debian whole-vm clients service bench fuzz docs clean
+.PHONY: help run test test-all check deny tools tests parts debian whole-vm clients control service bench fuzz docs clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,12 +23,13 @@ run: ## Build the server and start it as an ordinary user would
 	@printf '  AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1338 aws configure list\n\n'
 	@target/release/imds serve
 
-test: tools check tests clients ## Install what the tests need, check, and test
+test: tools check tests clients control ## Install what the tests need, check, and test
 
 test-all: export IMDS_TEST_KILLS = 100
 test-all: export IMDS_TEST_ATTACK_SECONDS = 30
 test-all: export IMDS_TEST_CHURN_SECONDS = 300
 test-all: export IMDS_TEST_NAMESPACES = 2000
+test-all: CONTROL_FLAGS := --all
 test-all: PACKAGES += $(IMAGE_PACKAGES)
 test-all: test service whole-vm ## The same, with the long tests in full, what needs root, and a whole Debian
 
@@ -56,6 +57,10 @@ clients: ## Unmodified clients of others against the server
 	cargo build --release --package openimds
 	conformance/clients/run --imds target/release/imds --cache $(CACHE)
 
+control: ## The EC2 API judged by the AWS CLI, boto3 and the reference scenario
+	cargo build --release --package openimds
+	conformance/control/run --imds target/release/imds --cache $(CACHE) $(CONTROL_FLAGS)
+
 service: ## The systemd units, under a systemd of their own (needs root)
 	cargo build --release --package openimds
 	$(SUDO) conformance/systemd/run --imds target/release/imds
@@ -75,6 +80,7 @@ fuzz: ## Look for bytes that break a promise: TARGET=request SECONDS=600
 docs: ## Write what is generated: the reference of settings, the table of clients
 	cargo build --release --package openimds
 	UPDATE_REFERENCE=1 cargo test --quiet --package openimds --bin imds reference
+	UPDATE_REFERENCE=1 cargo test --quiet --package openimds-store document
 	conformance/clients/run --imds target/release/imds --cache $(CACHE) --markdown README.md
 
 tools: ## Install the packages that tests need

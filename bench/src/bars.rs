@@ -119,6 +119,8 @@ fn resources(findings: &Findings) -> Vec<Bar> {
     let start = findings.starts.as_ref().map(|starts| starts.warm.clone()).unwrap_or_default();
     let seconds = |millis: &[f64]| millis.iter().map(|millis| millis / 1e3).collect();
     let fleet_start = fleet::warm(&findings.fleets, 100_000).map(seconds).unwrap_or_default();
+    let changes = findings.changes.as_ref();
+    let in_force = changes.map(|changes| changes.in_force.p99.clone()).unwrap_or_default();
     let instances = fleet::per_instance(&findings.fleets).map(|(instances, bytes)| {
         let what = format!("memory per instance held, of {instances}");
         Bar::figure(&what, 1.5, "KiB", vec![bytes / KIB])
@@ -130,6 +132,10 @@ fn resources(findings: &Findings) -> Vec<Bar> {
         Bar {
             decimals: 2,
             ..Bar::figure("start to first answer, 100000 instances", 2.0, "s", fleet_start)
+        },
+        Bar {
+            decimals: 2,
+            ..Bar::figure("change of options answered until in force, p99", 5.0, "ms", in_force)
         },
     ];
     bars.splice(2..2, instances.map(|bar| Bar { decimals: 2, ..bar }));

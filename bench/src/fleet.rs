@@ -15,6 +15,7 @@ use crate::request::Kind;
 use crate::run::Effort;
 use crate::servers::{Programs, Scratch, Server};
 use crate::start::{self, Starts};
+use crate::walk::{self, Walk};
 
 /// The kinds of request that are measured with a fleet.
 pub(crate) const KINDS: [Kind; 2] = [Kind::Get, Kind::Put];
@@ -29,6 +30,8 @@ pub(crate) struct Fleet {
     pub(crate) starts: Starts,
     /// CPU time per request, in microseconds, a value a round, for each of [`KINDS`].
     pub(crate) micros: [Vec<f64>; 2],
+    /// What it takes to describe it, unless it is too large.
+    pub(crate) walk: Option<Walk>,
 }
 
 /// Measures fleets of these sizes; their costs in interleaved rounds.
@@ -70,7 +73,13 @@ fn hold(programs: &Programs, instances: u32) -> Result<(Fleet, Server, [Scratch;
     more.extend(["--shared-listen".into(), "127.0.0.1:0".into()]);
     let warm = if instances > STARTED_OFTEN_MAX { 1 } else { start::STARTS };
     let (starts, server) = start::starts(programs, dir.path(), &more, warm)?;
-    let fleet = Fleet { instances, starts, micros: [Vec::new(), Vec::new()] };
+    let walk = match &programs.imds {
+        Some(imds) if instances <= walk::WALKED_MAX => {
+            Some(walk::measure(&server, imds, dir.path(), instances)?)
+        }
+        _ => None,
+    };
+    let fleet = Fleet { instances, starts, micros: [Vec::new(), Vec::new()], walk };
     Ok((fleet, server, [dir, settings]))
 }
 
@@ -82,11 +91,16 @@ fn settings(instances: u32) -> String {
         let [a, b, c] = mac;
         let own = Ipv4Addr::new(10, a, b, c);
         let source = if number == 1 { Ipv4Addr::LOCALHOST } else { own };
+        let tags = if number == 1 {
+            format!("tags = {{ Name = \"{}\" }}\n", walk::TAG)
+        } else {
+            String::new()
+        };
         // Writing to a string cannot fail.
         let _ = write!(
             text,
             "[[instance]]\nid = \"i-{number:017x}\"\n\
-             attachments = [{{ source = \"{source}\" }}]\n\
+             {tags}attachments = [{{ source = \"{source}\" }}]\n\
              interfaces = [{{ mac = \"02:00:00:{a:02x}:{b:02x}:{c:02x}\", \
              ipv4 = [{{ private = \"{own}\" }}] }}]\n\n"
         );
@@ -140,6 +154,7 @@ mod tests {
             instances,
             starts: Starts { first: Duration::ZERO, warm: vec![1.0], resident },
             micros: Default::default(),
+            walk: None,
         };
         let fleets = [fleet(1, 1000.0), fleet(11, 6000.0)];
         assert_eq!(per_instance(&fleets).collect::<Vec<_>>(), [(11, 500.0)]);

@@ -77,9 +77,20 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64, Fault> {
     let mut sum = 0;
     for pid in family(pid)? {
         let status = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-        sum += resident(&status).ok_or("no Rss in /proc/PID/smaps_rollup")?;
+        sum += kibibytes(&status, "Rss:").ok_or("no Rss in /proc/PID/smaps_rollup")?;
     }
     Ok(sum)
+}
+
+/// Forgets how much memory `pid` had at most.
+pub(crate) fn forget_peak(pid: u32) -> Result<(), Fault> {
+    Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+}
+
+/// The most memory that `pid` had in RAM since then, shared pages included, in bytes.
+pub(crate) fn peak_bytes(pid: u32) -> Result<u64, Fault> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    Ok(kibibytes(&status, "VmHWM:").ok_or("no VmHWM in /proc/PID/status")?)
 }
 
 /// Descriptors that `pid` and its children hold.
@@ -111,8 +122,8 @@ fn ticks_of(stat: &str) -> Option<u64> {
     user.checked_add(system)
 }
 
-fn resident(smaps_rollup: &str) -> Option<u64> {
-    let line = smaps_rollup.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+fn kibibytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -128,7 +139,9 @@ mod tests {
         assert_eq!(CpuTime::parse("7"), None);
         let stat = "17 (a) b) S 1 17 17 0 -1 4194304 99 0 0 0 250 50 0 0 20 0 1 0 5 0 0";
         assert_eq!(ticks_of(stat), Some(300));
-        assert_eq!(resident("5-7 ---p [rollup]\nRss:   1234 kB\nPss: 7 kB\n"), Some(1234 * 1024));
+        let text = "5-7 ---p [rollup]\nRss:   1234 kB\nPss: 7 kB\n";
+        assert_eq!(kibibytes(text, "Rss:"), Some(1234 * 1024));
+        assert_eq!(kibibytes(text, "VmHWM:"), None);
     }
 
     #[test]
@@ -137,6 +150,8 @@ mod tests {
         let (own, all) = (CpuTime::of_this_thread().unwrap(), CpuTime::of_process(pid).unwrap());
         assert!(all.used >= own.used);
         assert!(resident_bytes(pid).unwrap() > 0);
+        forget_peak(pid).unwrap();
+        assert!(peak_bytes(pid).unwrap() > 0);
         assert!(open_files(pid).unwrap() > 2);
     }
 }

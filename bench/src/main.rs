@@ -12,6 +12,7 @@
 //!       ├─ latency ── load (open loop) ────► floor · nginx · imds
 //!       ├─ memory ─────────────────────────► nginx · imds ──────────► kernel: resident pages
 //!       ├─ start ──────────────────────────► imds
+//!       ├─ change, walk ─── operator ──────► imds
 //!       └─ report ──► Markdown
 //! ```
 //!
@@ -21,6 +22,7 @@ mod answer;
 mod args;
 mod bars;
 mod calm;
+mod change;
 mod client;
 mod cores;
 mod cpu;
@@ -31,6 +33,7 @@ mod latency;
 mod load;
 mod machine;
 mod memory;
+mod operator;
 mod report;
 mod request;
 mod run;
@@ -39,6 +42,7 @@ mod servers;
 mod start;
 mod stats;
 mod table;
+mod walk;
 
 use std::process::ExitCode;
 

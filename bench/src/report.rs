@@ -2,6 +2,7 @@
 
 use crate::args::CONNECTIONS;
 use crate::bars::{self, KIB, MIB, spread};
+use crate::change::{CHANGES, Changes};
 use crate::cores::Cores;
 use crate::cpu::Costs;
 use crate::fleet::{self, Fleet};
@@ -15,6 +16,7 @@ use crate::servers::Brand;
 use crate::start::{STARTS, Starts};
 use crate::stats::millis;
 use crate::table::Table;
+use crate::walk::{PAGE, Walk};
 
 /// Everything that was measured.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(crate) struct Findings {
     pub(crate) latencies: Latencies,
     pub(crate) footprints: Vec<Footprint>,
     pub(crate) starts: Option<Starts>,
+    pub(crate) changes: Option<Changes>,
     pub(crate) fleets: Vec<Fleet>,
     pub(crate) effort: Effort,
     pub(crate) mistakes: Mistakes,
@@ -48,6 +51,8 @@ pub(crate) fn render(findings: &Findings, cores: Cores, nginx: &str) -> String {
         format!("## Memory\n\n{}\n{}", footprints(findings), memory_note()),
         starts(findings),
         fleets(&findings.fleets),
+        changes(findings),
+        walks(&findings.fleets),
         answers(&findings.mistakes),
     ];
     let sections: Vec<String> = sections.into_iter().filter(|text| !text.is_empty()).collect();
@@ -55,8 +60,7 @@ pub(crate) fn render(findings: &Findings, cores: Cores, nginx: &str) -> String {
 }
 
 const NOT_HERE: &str = "\
-Not measured by this command: the io_uring driver, the time until a change of options is in \
-force, and policy verdicts.\n";
+Not measured by this command: the io_uring driver, and policy verdicts.\n";
 
 fn costs(costs: &Costs) -> Table {
     let mut table = Table::new([
@@ -192,7 +196,7 @@ fn fleets(fleets: &[Fleet]) -> String {
     let titles = fleet::KINDS.map(|kind| format!("{}, CPU µs", kind.title()));
     let [get, put] = titles.each_ref().map(String::as_str);
     let mut table = Table::new(["instances", "resident, MiB", "per instance, KiB", get, put]);
-    for Fleet { instances, starts, micros } in fleets {
+    for Fleet { instances, starts, micros, walk: _ } in fleets {
         let per_instance = fleet::per_instance(fleets).find(|(count, _)| count == instances);
         let [get, put] = micros.each_ref().map(|micros| spread(micros, 2));
         table.row([
@@ -209,6 +213,59 @@ fn fleets(fleets: &[Fleet]) -> String {
          memory after the last start and its first answers; per instance, what is more than with \
          the fewest. CPU time per request as above, in interleaved rounds, with all these servers \
          running.\n"
+    )
+}
+
+fn changes(findings: &Findings) -> String {
+    let Some(changes) = &findings.changes else {
+        return String::new();
+    };
+    let mut table = Table::new(["change of options", "p50 ms", "p99 ms"]);
+    for (what, times) in [
+        ("until it is answered", &changes.acknowledged),
+        ("from there until a guest sees it", &changes.in_force),
+    ] {
+        table.row([what.to_owned(), spread(&times.p50, 2), spread(&times.p99, 2)]);
+    }
+    format!(
+        "## Changes\n\n{table}\n`ModifyInstanceMetadataOptions`, signed and over a connection of \
+         its own, with the embedded store on a disk: it is answered when it is on the disk and in \
+         force. Then requests without a token, one after the other, until one has the new status: \
+         the time includes that request. {} had the old one. {} rounds of {CHANGES} changes, \
+         one after the other, disturbed rounds taken again as above; medians of the rounds.\n",
+        changes.late, findings.effort.change_rounds,
+    )
+}
+
+fn walks(fleets: &[Fleet]) -> String {
+    let mut table = Table::new([
+        "instances",
+        "a page, ms",
+        "longest page, MiB",
+        "all pages, ms",
+        "by a tag, ms",
+        "resident, MiB",
+        "at most, MiB",
+    ]);
+    let walks: Vec<&Walk> = fleets.iter().filter_map(|fleet| fleet.walk.as_ref()).collect();
+    if walks.is_empty() {
+        return String::new();
+    }
+    for walk in walks {
+        table.row([
+            walk.instances.to_string(),
+            spread(&walk.pages, 1),
+            figure(Some(walk.page_bytes / MIB), 2),
+            spread(&walk.whole, 0),
+            spread(&walk.finds, 1),
+            figure(Some(walk.resident / MIB), 1),
+            figure(Some(walk.peak / MIB), 1),
+        ]);
+    }
+    format!(
+        "## Instances described\n\n{table}\n`DescribeInstances` of fleets as above, in pages of {PAGE}, \
+         and of the one instance that has a tag, each over a connection of its own. Resident memory \
+         of the server before, and the most meanwhile.\n"
     )
 }
 

@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::args::RunArgs;
 use crate::calm::Patience;
 use crate::cores::{self, Cores};
+use crate::kernel::CpuTime;
 use crate::load::{Mistakes, Pace};
 use crate::memory::Footprint;
 use crate::report::{self, Findings};
 use crate::request::Kind;
-use crate::sample::Sample;
+use crate::sample::{DISTURBED, Sample};
 use crate::servers::{Brand, Programs, Server};
-use crate::{Fault, cpu, fleet, latency, memory, start};
+use crate::{Fault, change, cpu, fleet, latency, memory, start};
 
 /// Processes of each server whose memory is measured.
 const FOOTPRINTS: usize = 3;
@@ -26,6 +27,7 @@ pub(crate) struct Effort {
     pub(crate) latency_rounds: usize,
     pub(crate) latency_time: Duration,
     pub(crate) warm_up: Duration,
+    pub(crate) change_rounds: usize,
     /// LIMIT: how often one sample is taken again because of a disturbance.
     repeats_max: u32,
     patience: Patience,
@@ -44,6 +46,7 @@ impl Effort {
             latency_rounds: 41,
             latency_time: Duration::from_millis(150),
             warm_up: Duration::from_millis(150),
+            change_rounds: 31,
             repeats_max: 3,
             patience: Patience::new(cores, Duration::from_mins(1)),
             samples: 0,
@@ -60,9 +63,37 @@ impl Effort {
             latency_rounds: 9,
             latency_time: Duration::from_millis(100),
             warm_up: Duration::from_millis(50),
+            change_rounds: 5,
             repeats_max: 1,
             patience: Patience::new(cores, Duration::from_secs(5)),
             ..Self::full(cores)
+        }
+    }
+
+    /// Takes a sample of what is done one after the other, and takes it again if other programs
+    /// disturbed it.
+    pub(crate) fn calmly_in_turn<T>(
+        &mut self,
+        server: &Server,
+        mut take: impl FnMut() -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.samples += 1;
+        let mut tries = 0;
+        loop {
+            let (before, began) = (waited(server)?, Instant::now());
+            let taken = take()?;
+            let elapsed = began.elapsed();
+            let waited = waited(server)?.saturating_sub(before);
+            if waited.as_secs_f64() <= DISTURBED * elapsed.as_secs_f64() {
+                return Ok(taken);
+            }
+            if tries == self.repeats_max {
+                self.disturbed += 1;
+                return Ok(taken);
+            }
+            tries += 1;
+            self.patience.await_calm()?;
+            self.repeated += 1;
         }
     }
 
@@ -96,6 +127,12 @@ impl Effort {
     }
 }
 
+/// How long server and load have waited for their cores.
+fn waited(server: &Server) -> Result<Duration, Fault> {
+    let (server, load) = (CpuTime::of_process(server.pid())?, CpuTime::of_this_thread()?);
+    Ok(server.waited + load.waited)
+}
+
 /// `openimds-bench run`.
 pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
     let cores = Cores::choose(args.load_cpu, args.server_cpu)?;
@@ -109,15 +146,17 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
     let costs = cpu::measure(&programs, &mut effort, &mut mistakes)?;
     let latencies = latency::measure(&programs, &costs, &mut effort, &mut mistakes)?;
     let mut footprints = footprints(&programs, Brand::Nginx)?;
-    let (mut starts, mut fleets) = (None, Vec::new());
+    let (mut starts, mut changes, mut fleets) = (None, None, Vec::new());
     if programs.imds.is_some() {
         footprints.extend(self::footprints(&programs, Brand::Imds)?);
         starts = Some(start::measure(&programs)?);
+        changes = Some(change::measure(&programs, &mut effort, &mut mistakes)?);
         let sizes: Vec<u32> = args.fleet.iter().copied().filter(|size| *size > 0).collect();
         fleets = fleet::measure(&programs, &sizes, &mut effort, &mut mistakes)?;
     }
 
-    let findings = Findings { costs, latencies, footprints, starts, fleets, effort, mistakes };
+    let findings =
+        Findings { costs, latencies, footprints, starts, changes, fleets, effort, mistakes };
     let report = report::render(&findings, cores, &nginx);
     print!("{report}");
     if let Some(file) = &args.save {

@@ -12,7 +12,7 @@ use crate::stats::{micros, number, percentile};
 
 /// A share of the time that server and load waited for their cores, above which other programs
 /// were at work there. The kernel's own threads and each waking up make up half of it.
-const DISTURBED: f64 = 0.08;
+pub(crate) const DISTURBED: f64 = 0.08;
 
 /// What a load came to.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ KINDS = {
     "<time>": lambda seen: isinstance(seen, str) and bool(TIME.fullmatch(seen)),
 }
 CAPTURE = re.compile(r"(?P<pattern>.*) as \$(?P<name>[a-z][a-z0-9_]*)", re.DOTALL)
-NAME = re.compile(r"\$([a-z][a-z0-9_]*)")
+NAME = re.compile(r"\$(?:([a-z][a-z0-9_]*)|\{([a-z][a-z0-9_]*)\})")
 STATUSES = {"json", "xml"}
 
 
@@ -101,9 +101,10 @@ def filled(text, names):
     """Puts captures in the place of their names. What starts with a capital letter is none."""
 
     def value(found):
-        if found[1] not in names:
-            raise Unreadable(f"nothing was captured as ${found[1]}")
-        return names[found[1]]
+        name = found[1] or found[2]
+        if name not in names:
+            raise Unreadable(f"nothing was captured as ${name}")
+        return names[name]
 
     return NAME.sub(value, text)
 

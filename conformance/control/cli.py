@@ -2,9 +2,9 @@
 
 It is run with the Python of the CLI's own virtual environment. What the CLI's `aws` script does is
 done here in a fork of a process that has its modules and its models loaded already: the CLI reads
-its environment, its options and its credentials anew each time. A line of standard input is a
-command as JSON, `{"argv": [...], "env": {...}}`; a line of standard output is what came of it,
-`{"status": 0, "out": "...", "err": "..."}`.
+its environment, its options and its credentials anew each time, but not its config file. A line of
+standard input is a command as JSON, `{"argv": [...], "env": {...}}`; a line of standard output is
+what came of it, `{"status": 0, "out": "...", "err": "..."}`.
 """
 
 import json

@@ -5,17 +5,42 @@ import importlib.util
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
-import tomllib
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 import cases
 import signed
 
 HERE = Path(__file__).resolve().parent
-SETTINGS = HERE / "settings.toml"
+
+# What servers are started with, beside their options: two roles, and users beside the administrator.
+ROLES = ["app", "app2"]
+USERS = {
+    # Of another account: what it has is its own.
+    "dev": {
+        "account_id": "210987654321",
+        "access_key_id": "AKIAI44QH8DHBEXAMPLE",
+        "secret_access_key": "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY",
+    },
+    # With a temporary key.
+    "visitor": {
+        "account_id": "123456789012",
+        "access_key_id": "ASIAIOSFODNN7EXAMPLE",
+        "secret_access_key": "9drTJvcXLB89EXAMPLELB8923FB892xMFI",
+        "session_token": "AQoXdzELDDY//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQW==",
+    },
+    # With one that has ended.
+    "late": {
+        "account_id": "123456789012",
+        "access_key_id": "ASIAI44QH8DHBEXAMPLE",
+        "secret_access_key": "8sFTJvcXLB89EXAMPLELB8923FB892xMFI",
+        "session_token": "FwoGZXIvYXdzEXAMPLE",
+        "expiration": "2020-09-26T14:28:58Z",
+    },
+}
 
 COMMAND_SECONDS = 60  # one command of a case
 REGION = "ap-northeast-1"  # where callers are, unless they say otherwise
@@ -32,6 +57,23 @@ def clients():
 
 CLIENTS = clients()
 
+# Set once the run is stopped.
+STOPPING = Event()
+
+
+def settings():
+    """The text of the config file of servers."""
+    roles = [f'[[role]]\nname = "{name}"\nsource = "built-in"\n' for name in ROLES]
+    users = []
+    for name, user in USERS.items():
+        # A text of JSON is one of TOML too.
+        key = ", ".join(f"{word} = {json.dumps(user[word])}" for word in user if word != "account_id")
+        account = user["account_id"]
+        users.append(
+            f'[[user]]\nname = "{name}"\naccount_id = "{account}"\naccess_keys = [{{ {key} }}]\n'
+        )
+    return "\n".join(roles + users)
+
 
 # A server and who may call it ---------------------------------------------------------------------
 
@@ -42,12 +84,26 @@ class Site:
     def __init__(self, imds, scratch):
         self.imds, self.scratch = imds, Path(scratch)
         self.state = self.scratch / "state"
-        self.server = CLIENTS.Server(imds, str(self.state), "--config", str(SETTINGS))
+        config = self.scratch / "imds.toml"
+        config.write_text(settings())
+        self.server = CLIENTS.Server(imds, str(self.state), "--config", str(config))
         self.environment = {}
         self.users = {}
 
     def __enter__(self):
         self.server.__enter__()
+        try:
+            self.learn()
+        except BaseException:
+            self.server.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, *fault):
+        return self.server.__exit__(*fault)
+
+    def learn(self):
+        """Makes the environment of the administrator, and learns the keys of all users."""
         self.endpoint = self.server.management.rstrip("/")
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -64,19 +120,16 @@ class Site:
         }
         for name in ("config", "credentials"):
             (self.scratch / name).touch()
-        told = json.loads(self.program(["imds", "env", "--json"], self.environment)[1])
+        status, out, err = self.program(["imds", "env", "--json"], self.environment)
+        if status != 0:
+            raise CLIENTS.Failed(f"`imds env` ended with status {status}: {err}")
+        told = json.loads(out)
         self.users[None] = (told["access_key_id"], told["secret_access_key"], None)
-        for user in tomllib.loads(SETTINGS.read_text())["user"]:
-            key = user["access_keys"][0]
-            self.users[user["name"]] = (
-                key["access_key_id"], key["secret_access_key"], key.get("session_token"),
-            )
+        for name, user in USERS.items():
+            words = ("access_key_id", "secret_access_key", "session_token")
+            self.users[name] = tuple(user.get(word) for word in words)
         self.environment.update(AWS_ENDPOINT_URL=self.endpoint, AWS_DEFAULT_REGION=REGION)
         self.environment.update(self.keys_of(None))
-        return self
-
-    def __exit__(self, *fault):
-        return self.server.__exit__(*fault)
 
     def keys_of(self, user):
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -100,11 +153,20 @@ class Cli:
 
     def __init__(self, directory):
         python = str(directory / "venv/bin/python")
-        # Nothing of the caller's is there when the CLI's modules are loaded.
+        # The CLI looks for its config file when it is loaded: there is none, and none of the caller's.
+        environment = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
         self.process = subprocess.Popen(
-            [python, str(HERE / "cli.py")], env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8",
-                                                 "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [python, str(HERE / "cli.py")],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.lock = Lock()
 
@@ -270,11 +332,13 @@ def play_file(file, imds, cli):
     with tempfile.TemporaryDirectory(prefix="imds-control-") as scratch, Site(imds, scratch) as site:
         player = Player(site, cli)
         for case in read:
+            if STOPPING.is_set():
+                raise CLIENTS.Failed("stopped")
             try:
                 for step in case.steps:
                     at = step
                     player.step(step)
-            except (cases.Wrong, cases.Unreadable, subprocess.TimeoutExpired) as wrong:
+            except (cases.Wrong, cases.Unreadable, OSError, subprocess.TimeoutExpired) as wrong:
                 failures.append(f"{at.where}: {case.name}\n  {at.line}\n  {wrong}")
         if failures:
             failures.append(site.server.tail())

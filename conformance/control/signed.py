@@ -120,7 +120,10 @@ class Request:
             connection.putrequest(self.method, target, skip_host=True, skip_accept_encoding=True)
             for name, value in {**headers, **self.unsigned, "content-length": str(len(body))}.items():
                 connection.putheader(name, value)
-            connection.endheaders(body)
+            try:
+                connection.endheaders(body)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # of a body that is too large the rest is not read, and the answer may be there
             answer = connection.getresponse()
             return answer.status, dict(answer.headers), answer.read().decode()
         finally:

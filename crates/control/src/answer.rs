@@ -32,6 +32,18 @@ pub fn answer(
     }
 }
 
+/// Refuses a request whose body did not come, or not in whole: in its protocol, as far as its head
+/// tells that.
+pub fn refuse(
+    request: &ApiRequest<'_>,
+    surroundings: &dyn Surroundings,
+    fault: ApiFault,
+) -> ApiResponse {
+    let request_id = surroundings.fresh_number().map_or_else(|_| String::new(), uuid);
+    let route = route(request).map_or_else(|misrouted| misrouted.route, |arrival| arrival.route);
+    respond(&route, &request_id, Err(fault))
+}
+
 fn act(
     request: &ApiRequest<'_>,
     arrival: &Arrival,

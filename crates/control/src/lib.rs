@@ -23,5 +23,5 @@ pub mod native;
 pub mod start;
 mod sts;
 
-pub use answer::answer;
+pub use answer::{answer, refuse};
 pub use launch_settings::{LaunchSettings, References, TypePattern};

@@ -17,6 +17,10 @@ const OUTCOMES: usize = Outcome::ALL.len();
 /// A limit, named for the metric that counts when it bites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
+    /// Bytes of the body of an operator's request.
+    BodyBytes,
+    /// Time for the body of an operator's request.
+    BodyDeadline,
     /// Connections waiting, in all.
     Connections,
     /// Connections waiting, of one source address.
@@ -31,6 +35,8 @@ pub enum Limit {
     HeadDeadline,
     /// Header lines of a request.
     HeaderFields,
+    /// Connections of operators and scrapers.
+    OperatorConnections,
     /// Requests a second of one instance.
     RequestRate,
     /// Documents waiting to be signed, or the time for it.
@@ -40,7 +46,9 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
+        Self::BodyBytes,
+        Self::BodyDeadline,
         Self::Connections,
         Self::ConnectionsPerSource,
         Self::Drain,
@@ -48,6 +56,7 @@ impl Limit {
         Self::HeadBytes,
         Self::HeadDeadline,
         Self::HeaderFields,
+        Self::OperatorConnections,
         Self::RequestRate,
         Self::Signing,
         Self::WriteDeadline,
@@ -55,6 +64,8 @@ impl Limit {
 
     const fn as_str(self) -> &'static str {
         match self {
+            Self::BodyBytes => "body_bytes",
+            Self::BodyDeadline => "body_deadline",
             Self::Connections => "connections",
             Self::ConnectionsPerSource => "connections_per_source",
             Self::Drain => "drain",
@@ -62,6 +73,7 @@ impl Limit {
             Self::HeadBytes => "head_bytes",
             Self::HeadDeadline => "head_deadline",
             Self::HeaderFields => "header_fields",
+            Self::OperatorConnections => "operator_connections",
             Self::RequestRate => "request_rate",
             Self::Signing => "signing",
             Self::WriteDeadline => "write_deadline",

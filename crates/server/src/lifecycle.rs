@@ -247,11 +247,10 @@ impl Lifecycle {
                 return settlements.into_iter().for_each(|one| self.write_down(vec![one]));
             }
             Err(fault @ (TransactFault::Attachment(_) | TransactFault::Instance(_))) => {
-                let reason = match &fault {
-                    TransactFault::Attachment(taken) => {
-                        describe_taken(&self.store.current(), taken)
-                    }
-                    _ => control::native::describe_fault(&fault),
+                let reason = if let TransactFault::Attachment(taken) = &fault {
+                    describe_taken(&self.store.current(), taken)
+                } else {
+                    control::native::describe_fault(&fault)
                 };
                 for settlement in &mut settlements {
                     settlement.outcome = Outcome::Failed(reason.clone());

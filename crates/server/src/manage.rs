@@ -1,16 +1,19 @@
 //! The private listener for operators: the AWS APIs, metrics and health.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use control::api::{ApiRequest, ApiResponse};
+use control::api::{ApiFault, ApiRequest, ApiResponse};
 use control::native::Surroundings;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::counters::{Counters, exposition};
+use crate::counters::{Counters, Limit, exposition};
 use crate::surroundings::Running;
 
 /// LIMIT: connections of operators and scrapers at a time.
@@ -29,9 +32,17 @@ const CONNECTIONS_MAX: usize = 256;
 /// LIMIT: time for a request head. `axum::serve` would set none.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 
+/// LIMIT: bytes of a request head. All that may stand in a body may stand in a query instead, but
+/// nobody sends a launch with all its user data that way; the longest is below 32 KiB.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
 /// LIMIT: the body of a request. A launch with 16 KiB of user data, in base64 and percent-encoded, and
 /// with all its tags stays below; so does a thousand ids.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// LIMIT: bytes of a body that is too long and is read to be forgotten: a client that is cut off
+/// while it sends does not see the answer that says why.
+const FORGOTTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// LIMIT: time for the body of a request.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
@@ -45,6 +56,14 @@ pub(crate) struct Managed {
     pub(crate) clock: Clock,
 }
 
+impl Managed {
+    fn hit(&self, limit: Limit) {
+        if let Some(counters) = self.counters.first() {
+            counters.hit(limit);
+        }
+    }
+}
+
 /// Serves until the runtime ends.
 pub(crate) async fn serve(listener: TcpListener, managed: Managed) {
     let router = Router::new()
@@ -54,9 +73,12 @@ pub(crate) async fn serve(listener: TcpListener, managed: Managed) {
         // The AWS APIs are at `/` and at the paths of their own that CBOR has.
         .route("/", get(api).post(api))
         .route("/service/{*operation}", axum::routing::post(api))
-        .with_state(managed);
+        .with_state(managed.clone());
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
+        if places.available_permits() == 0 {
+            managed.hit(Limit::OperatorConnections);
+        }
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
@@ -70,6 +92,7 @@ pub(crate) async fn serve(listener: TcpListener, managed: Managed) {
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_DEADLINE)
+                .max_buf_size(HEAD_BYTES_MAX)
                 .serve_connection(TokioIo::new(stream), service);
             // A peer that breaks off is no fault of ours.
             let _ = served.await;
@@ -93,36 +116,111 @@ async fn metrics(State(managed): State<Managed>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
+/// What a person sees who looks here with a browser.
+const FRONT_DOOR: &str = "\
+This is the management listener of imds. It speaks the EC2 API: point a client of AWS at it.
+
+    eval \"$(imds env)\"
+    aws ec2 describe-instances
+
+For monitors there are /metrics, /healthz and /readyz.
+";
+
 /// The APIs of EC2 and its neighbours.
 async fn api(State(managed): State<Managed>, request: Request) -> Response {
+    if is_looking(&request) {
+        return FRONT_DOOR.into_response();
+    }
     let (head, body) = request.into_parts();
-    let read = tokio::time::timeout(BODY_DEADLINE, to_bytes(body, BODY_BYTES_MAX)).await;
-    let body = match read {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    let body = match read(&head, body).await {
+        Ok(body) => Ok(body),
+        // Whoever broke off does not read an answer.
+        Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
+        Err(Unread::Late) => {
+            managed.hit(Limit::BodyDeadline);
+            Err(ApiFault::request_timeout())
+        }
+        Err(Unread::TooLong) => {
+            managed.hit(Limit::BodyBytes);
+            Err(ApiFault::request_entity_too_large(BODY_BYTES_MAX))
+        }
     };
     // A commit waits for the disk: not on the thread that serves metrics.
-    let answered = tokio::task::spawn_blocking(move || {
-        let header = |(name, value): (&'_ header::HeaderName, &header::HeaderValue)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        let headers: Vec<(String, String)> = head.headers.iter().map(header).collect();
-        let request = ApiRequest {
-            method: head.method.as_str(),
-            path: head.uri.path(),
-            query: head.uri.query().unwrap_or_default(),
-            headers: headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
-            body: &body,
-        };
-        let surroundings: &dyn Surroundings = &*managed.surroundings;
-        control::answer(&request, &managed.store, surroundings, managed.clock.now().wall)
-    });
-    match answered.await {
+    match tokio::task::spawn_blocking(move || answer(&managed, &head, body)).await {
         Ok(answer) => response(answer),
         // It fails if the server ends meanwhile, or by a defect of ours.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn answer(managed: &Managed, head: &Parts, body: Result<Vec<u8>, ApiFault>) -> ApiResponse {
+    let (body, fault) = match body {
+        Ok(body) => (body, None),
+        Err(fault) => (Vec::new(), Some(fault)),
+    };
+    let header = |(name, value): (&'_ header::HeaderName, &header::HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let headers: Vec<(String, String)> = head.headers.iter().map(header).collect();
+    let request = ApiRequest {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        body: &body,
+    };
+    let surroundings: &dyn Surroundings = &*managed.surroundings;
+    match fault {
+        None => control::answer(&request, &managed.store, surroundings, managed.clock.now().wall),
+        Some(fault) => control::refuse(&request, surroundings, fault),
+    }
+}
+
+/// Whether it is a browser that asks for the page at `/`.
+fn is_looking(request: &Request) -> bool {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    *request.method() == Method::GET
+        && request.uri().query().is_none()
+        && !request.headers().contains_key(header::AUTHORIZATION)
+        && accepts.is_some_and(|accepts| accepts.contains("text/html"))
+}
+
+/// Why a body is not there.
+enum Unread {
+    /// The client broke off, or what it sent is no body.
+    Broken,
+    Late,
+    TooLong,
+}
+
+/// Reads a body. One that is too long is read to its end, within bounds, and forgotten.
+async fn read(head: &Parts, body: Body) -> Result<Vec<u8>, Unread> {
+    let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let is_too_long = length.and_then(|length| length.parse().ok()) > Some(BODY_BYTES_MAX);
+    // Who waits to be told to go on is told not to.
+    if is_too_long && head.headers.contains_key(header::EXPECT) {
+        return Err(Unread::TooLong);
+    }
+    let read = tokio::time::timeout(BODY_DEADLINE, read_all(body)).await;
+    read.unwrap_or(Err(Unread::Late))
+}
+
+async fn read_all(mut body: Body) -> Result<Vec<u8>, Unread> {
+    let (mut kept, mut length) = (Vec::new(), 0usize);
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| Unread::Broken)?;
+        // There may be trailers, which say nothing.
+        let Ok(data) = frame.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= BODY_BYTES_MAX {
+            kept.extend_from_slice(&data);
+        } else if length > FORGOTTEN_BYTES_MAX {
+            return Err(Unread::TooLong);
+        } else {
+            kept = Vec::new();
+        }
+    }
+    if length > BODY_BYTES_MAX { Err(Unread::TooLong) } else { Ok(kept) }
 }
 
 fn response(ApiResponse { status, headers, body }: ApiResponse) -> Response {

@@ -128,11 +128,15 @@ impl Surroundings for Running {
     }
 
     fn settles(&self, generation: Generation) -> bool {
-        self.board.settles(generation)
+        self.in_force() >= generation || self.board.settles(generation)
     }
 
     fn in_force(&self) -> Generation {
-        self.board.settled()
+        let (settled, snapshot) = (self.board.settled(), self.store.current());
+        // Where no attachment has changed since, nothing has to be taken up: the rest is read from
+        // the snapshot with every request.
+        let is_settled = snapshot.attachments_since() <= settled;
+        if is_settled { snapshot.generation().max(settled) } else { settled }
     }
 
     fn fresh_number(&self) -> Result<u128, String> {

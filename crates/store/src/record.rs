@@ -21,7 +21,12 @@ use crate::backend::Write;
 use crate::keys::{Administrator, IdentityKeyRecord, RingKey, TokenKeyRing};
 use crate::snapshot::Origin;
 
-const DIGEST_BYTES: usize = 8;
+pub(crate) const DIGEST_BYTES: usize = 8;
+
+/// The kinds of records besides those of resources, which have theirs in the model.
+#[cfg(test)]
+pub(crate) const KINDS: [&str; 7] =
+    ["administrator", "identity-keys", "instance", "issuer-key", "role", "token-keys", "user"];
 
 /// Why a record cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -261,7 +266,7 @@ fn parse<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, RecordFault> {
     serde_json::from_slice(text).map_err(RecordFault::NotUnderstood)
 }
 
-fn digest_of(key: &str, text: &[u8]) -> [u8; DIGEST_BYTES] {
+pub(crate) fn digest_of(key: &str, text: &[u8]) -> [u8; DIGEST_BYTES] {
     let digest = Sha256::new().chain_update(key).chain_update([0]).chain_update(text).finalize();
     let mut first = [0; DIGEST_BYTES];
     first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);

@@ -19,7 +19,7 @@ const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records"
 
 /// The format of the records (docs/reference/state.md). A new one needs code here that reads the
 /// old.
-const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 2;
 
 /// LIMIT: what redb keeps of the file in memory: the path to a record or two. Everything is read
 /// once, and changes are few; what they need, the system has at hand.

@@ -246,6 +246,12 @@ impl Snapshot {
         self.entrances_since
     }
 
+    /// Returns the last generation that changed what has to be taken up before it is in force: the
+    /// attachments that need sockets of their own, or whose a source address is no more.
+    pub fn attachments_since(&self) -> Generation {
+        self.entrances_since.max(self.sources_released)
+    }
+
     /// Returns the attachments that need sockets of their own, and whose each is.
     pub fn entrances(&self) -> impl Iterator<Item = (&Attachment, InstanceId)> {
         let any_ports = self.any_ports.iter().map(|(attachment, id)| (attachment, *id));
@@ -270,6 +276,12 @@ impl Snapshot {
     /// Returns the instances and where each was described, in no particular order.
     pub fn instances(&self) -> impl Iterator<Item = (&Arc<Instance>, Origin)> {
         self.instances.values().map(|(instance, origin)| (instance, *origin))
+    }
+
+    /// Returns all instances with their ids, which tell without a look at the instance whether it
+    /// is wanted.
+    pub fn instances_by_id(&self) -> impl Iterator<Item = (InstanceId, &Instance)> {
+        self.instances.iter().map(|(id, (instance, _))| (*id, &**instance))
     }
 
     /// Returns where an instance was described.

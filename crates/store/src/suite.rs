@@ -11,6 +11,8 @@ use model::{CredentialSource, HttpTokens, Timestamp};
 
 use super::*;
 
+mod document;
+
 const NOW: Timestamp = Timestamp::from_seconds(1_741_082_400);
 
 type Made = Result<(Vec<Change>, ()), Infallible>;

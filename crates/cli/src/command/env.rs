@@ -30,5 +30,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         ("AWS_SECRET_ACCESS_KEY", found.secret_access_key.expose().as_str()),
     ];
     let lines = exports.map(|(name, value)| format!("export {name}='{value}'\n"));
-    print_out(&lines.concat())
+    // The token of another key would go with this one; a profile has a region and keys of its own.
+    let unset = "unset AWS_SESSION_TOKEN AWS_SECURITY_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE\n";
+    print_out(&(unset.to_owned() + &lines.concat()))
 }

@@ -197,9 +197,14 @@ fn env_points_a_shell_at_the_server() {
         .arg(
             "eval \"$($0 env)\" && $0 get latest/meta-data/instance-id && printf '\\n%s' \
              \"$AWS_ENDPOINT_URL\" \"$AWS_REGION\" \"$AWS_DEFAULT_REGION\" \
-             \"$AWS_ACCESS_KEY_ID\" \"$AWS_SECRET_ACCESS_KEY\"",
+             \"$AWS_ACCESS_KEY_ID\" \"$AWS_SECRET_ACCESS_KEY\" \
+             \"$AWS_SESSION_TOKEN$AWS_SECURITY_TOKEN$AWS_PROFILE$AWS_DEFAULT_PROFILE.\"",
         )
         .arg(env!("CARGO_BIN_EXE_imds"));
+    // What a shell had before for other keys goes.
+    for name in ["AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"] {
+        shell.env(name, "of another key");
+    }
     let printed = output_of(shell);
     assert_eq!(
         printed.lines().collect::<Vec<_>>(),
@@ -210,6 +215,7 @@ fn env_points_a_shell_at_the_server() {
             "us-east-1",
             &kept("aws_access_key_id"),
             &kept("aws_secret_access_key"),
+            ".",
         ]
     );
 }

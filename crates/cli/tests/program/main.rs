@@ -5,11 +5,16 @@
 //! - [`first_start`]: what a start makes and keeps, how it says that it is ready, how it ends;
 //! - [`settings`]: where settings come from, and every start that must be refused;
 //! - [`options`]: instances shown and changed while the server runs;
+//! - [`linear`]: options changed through the EC2 API, against what guests see at the same time;
+//! - [`crashes`]: kills in the middle of changes: what was acknowledged is there;
+//! - [`accounts`]: what is in one account or region, seen from another;
+//! - [`states`]: instances that stop, start and end, and what becomes of their options and tokens;
 //! - [`tokens`]: which tokens are accepted, across restarts, crashes and floods;
 //! - [`attackers`]: callers that mean harm, and the limits that hold them;
 //! - [`credentials`]: where role credentials come from;
 //! - [`client_commands`]: the commands that need no server of their own, or ask one;
-//! - [`operators`]: the management listener;
+//! - [`operators`]: the management listener: metrics and health;
+//! - [`strange_requests`]: the management listener, asked what nobody should ask;
 //! - [`service`]: the server under a service manager, and what it may do there;
 //! - [`link_local`]: the addresses of EC2;
 //! - [`attachments`]: how an instance is attached, by command and by config file;
@@ -28,7 +33,8 @@
 //! - [`hop_limit`]: how far tokens travel in a network that nobody but the test has made;
 //! - [`doctor`]: what is found in networks that are wired wrong.
 //!
-//! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`waiting`] waits for
+//! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`management`] asks
+//! their EC2 API, [`waiting`] waits for
 //! conditions, [`chance`] draws moments. [`alone`] gives a test a network of its own, in which it
 //! makes [`machines`]. [`namespace`] makes network namespaces, [`site`] puts a server and instances into
 //! one; [`sockets`] gives a test sockets in there, and [`capture`] the packets. Each test has a home
@@ -38,6 +44,7 @@
 
 #![cfg(test)]
 
+mod accounts;
 mod alone;
 mod attachments;
 mod attackers;
@@ -47,6 +54,7 @@ mod churn;
 mod claims;
 mod client_commands;
 mod comings;
+mod crashes;
 mod credentials;
 mod doctor;
 mod exchange;
@@ -57,8 +65,10 @@ mod hosts;
 mod impostors;
 mod launched;
 mod lifecycle;
+mod linear;
 mod link_local;
 mod machines;
+mod management;
 mod namespace;
 mod network_rows;
 mod operators;
@@ -69,6 +79,8 @@ mod service;
 mod settings;
 mod site;
 mod sockets;
+mod states;
+mod strange_requests;
 mod thousands;
 mod tokens;
 mod undelivered;

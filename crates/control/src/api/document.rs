@@ -149,10 +149,12 @@ const fn content_type(protocol: Protocol) -> &'static str {
     }
 }
 
-/// JSON and CBOR say 400 for whatever the caller has to mend, unless the client speaks Query too.
+/// JSON and CBOR say 400 for whatever the caller has to mend, unless the client speaks Query too. What
+/// is wrong with the body as such, whatever it says, has the status of HTTP.
 fn status_of(route: &Route, fault: &ApiFault) -> u16 {
     let is_form = matches!(route.protocol, Protocol::Form(_));
-    let keeps = is_form || route.query_errors == QueryErrors::Wanted;
+    let is_of_body = matches!(fault.status, 408 | 413);
+    let keeps = is_form || is_of_body || route.query_errors == QueryErrors::Wanted;
     if keeps || fault.status >= 500 { fault.status } else { 400 }
 }
 

@@ -241,6 +241,17 @@ impl ApiFault {
         Self::bad("FilterLimitExceeded", message)
     }
 
+    /// A body that is too long. The code is that of the status; the text is a choice.
+    pub fn request_entity_too_large(max: usize) -> Self {
+        let text = format!("The request is larger than {max} bytes: ask for less at a time.");
+        Self::new("RequestEntityTooLarge", 413, text)
+    }
+
+    /// A body that does not come. The code is that of the status; the text is a choice.
+    pub fn request_timeout() -> Self {
+        Self::new("RequestTimeout", 408, "The body of the request did not come in time.")
+    }
+
     /// Too many requests. EC2 documents the code; the text is a choice.
     pub fn request_limit_exceeded() -> Self {
         Self::new("RequestLimitExceeded", 503, "Request limit exceeded.")

@@ -73,12 +73,25 @@ impl<K: Ord + Serialize + DeserializeOwned> Pager<K> {
     /// Selects the page out of all items, in any order, each with a key of its own. It holds no
     /// more items at a time than fit a page, and one.
     pub fn select<T>(&self, items: impl IntoIterator<Item = (K, T)>) -> Page<T> {
+        self.select_if(items, Some)
+    }
+
+    /// Selects the page out of those items that `admit` makes something of. Only of those that may
+    /// be on the page it is asked: of many thousands, few are looked at.
+    pub fn select_if<I, T>(
+        &self,
+        items: impl IntoIterator<Item = (K, I)>,
+        mut admit: impl FnMut(I) -> Option<T>,
+    ) -> Page<T> {
         let mut kept = BTreeMap::new();
         for (key, item) in items {
             let is_before = self.after.as_ref().is_some_and(|after| key <= *after);
             let is_full = kept.len() > self.size;
             let is_behind = is_full && kept.last_key_value().is_some_and(|(last, _)| key > *last);
-            if !is_before && !is_behind {
+            if !is_before
+                && !is_behind
+                && let Some(item) = admit(item)
+            {
                 kept.insert(key, item);
                 if kept.len() > self.size + 1 {
                     kept.pop_last();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::{Instance, InstanceId, Interface};
+use model::{Instance, Interface};
 use serde::{Deserialize, Serialize};
 
 use super::instance_element::{GroupElement, InstanceElement, ProfileElement};
-use super::instances::{all, find_all, parse_described};
+use super::instances::{find_all, parse_described};
 use super::metadata_options::OptionsState;
 use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};
@@ -52,10 +52,15 @@ impl Action for DescribeInstances {
         let pager = Pager::new("DescribeInstances", BOUNDS, self.max_results, token)?;
         let snapshot = desk.store.snapshot();
         let Page { items, next_token } = if ids.is_empty() {
-            pager.select(admitted(desk, all(&snapshot, &desk.scope), &filters))
+            let gone = snapshot.terminated_instances(&desk.scope);
+            let gone = gone.map(|instance| (instance.id, &**instance));
+            pager.select_if(snapshot.instances_by_id().chain(gone), |instance| {
+                let is_shown = instance.is_in(&desk.scope) && is_admitted(desk, instance, &filters);
+                is_shown.then_some(instance)
+            })
         } else {
-            let named = find_all(&snapshot, &desk.scope, &ids)?;
-            let items = admitted(desk, named, &filters).map(|(_, instance)| instance).collect();
+            let mut items = find_all(&snapshot, &desk.scope, &ids)?;
+            items.retain(|instance| is_admitted(desk, instance, &filters));
             Page { items, next_token: None }
         };
         let reservation_set = reservations(desk, items);
@@ -69,16 +74,8 @@ struct Item<'a> {
     options: OptionsState,
 }
 
-fn admitted<'a>(
-    desk: &Desk<'_>,
-    instances: impl IntoIterator<Item = &'a Instance>,
-    filters: &Filters<Item<'a>>,
-) -> impl Iterator<Item = (InstanceId, &'a Instance)> {
-    instances
-        .into_iter()
-        .map(|instance| Item { instance, options: OptionsState::of(instance, desk) })
-        .filter(|item| filters.admit(item))
-        .map(|item| (item.instance.id, item.instance))
+fn is_admitted<'a>(desk: &Desk<'_>, instance: &'a Instance, filters: &Filters<Item<'a>>) -> bool {
+    filters.admit(&Item { instance, options: OptionsState::of(instance, desk) })
 }
 
 fn primary<'a>(item: &'a Item<'_>) -> Option<&'a Interface> {

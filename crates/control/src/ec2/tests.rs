@@ -272,3 +272,11 @@ fn a_client_token_is_one_launch() {
     }
     assert_eq!(site.all("Action=DescribeInstances", "instanceId").len(), 3);
 }
+
+#[test]
+fn the_readme_names_every_action() {
+    let readme = include_str!("../../../../README.md");
+    let missing: Vec<_> =
+        ACTIONS.iter().filter(|action| !readme.contains(&format!("`{action}`"))).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
+}

@@ -17,8 +17,9 @@ use rustix::net::sockopt;
 
 use crate::doctor::facts::{Family, Probe, Travelled};
 
-/// How long an answer may take that must come. It takes less than a millisecond.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an answer may take that must come. It takes less than a millisecond, unless a packet is
+/// lost, as on a busy machine: then the kernel sends it again after a second.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long links may take to carry packets. The kernel lets such news wait for a second, if there is
 /// much of it.

@@ -94,3 +94,19 @@ proptest! {
         prop_assert!(seen.is_superset(&numbers));
     }
 }
+
+#[test]
+fn few_items_are_looked_at() {
+    let pager = pager(Some(10), None).unwrap();
+    let mut looked = 0;
+    let page = pager.select_if(ids(0..10_000), |number| {
+        looked += 1;
+        (number % 2 == 1).then_some(number)
+    });
+    assert_eq!(page.items, [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]);
+    assert_eq!(looked, 22);
+    let token = page.next_token.unwrap();
+    let next = self::pager(Some(10), Some(&token)).unwrap();
+    let page = next.select_if(ids(0..24), |number| (number % 2 == 1).then_some(number));
+    assert_eq!((page.items, page.next_token), (vec![21, 23], None));
+}
