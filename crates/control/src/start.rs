@@ -246,7 +246,10 @@ impl Planned {
         for (id, (instance, origin)) in &self.instances {
             let instance_id = *id;
             let role = instance.instance_profile.as_ref().and_then(|p| p.role.as_ref());
-            if let Some(role) = role.filter(|role| !self.roles.contains_key(role)) {
+            // One that was launched with a role which the file no longer describes is served without
+            // credentials: whoever may launch must not be able to keep the server from starting.
+            let is_described = *origin == Origin::Config;
+            if let Some(role) = role.filter(|role| is_described && !self.roles.contains_key(role)) {
                 let role = role.clone();
                 return Err(StartRefusal::RoleWithoutSource { instance: instance_id, role });
             }

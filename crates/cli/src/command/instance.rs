@@ -10,8 +10,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use control::instances::Launch;
 use control::native::{AttachmentView, InstanceView, Request};
 use model::{
-    AmiId, Attachment, Driver, HopLimit, HttpTokens, InstanceId, InstanceState, Line,
-    OptionsChange, RoleName, Switch, TagKey, UserData,
+    AmiId, Attachment, Driver, HopLimit, HttpTokens, InstanceId, Line, OptionsChange, RoleName,
+    Switch, TagKey, UserData,
 };
 
 use crate::command::serve::print_out;
@@ -309,14 +309,11 @@ fn list(matches: &ArgMatches) -> Result<(), Fault> {
         text.push_str(&row([
             &instance.id.text(),
             instance.state.as_str(),
-            &instance.instance_type,
+            &view::harmless(&instance.instance_type),
             instance.options.http_tokens.as_str(),
             &instance.options.http_put_response_hop_limit.to_string(),
-            &if instance.state == InstanceState::Running {
-                endpoints.join(" ")
-            } else {
-                format!("({})", instance.state)
-            },
+            // One that is stopped is answered nothing there.
+            &if instance.state.may_ask() { endpoints.join(" ") } else { String::new() },
         ]));
     }
     print_out(&text)

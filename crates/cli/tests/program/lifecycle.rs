@@ -50,7 +50,7 @@ fn one_that_is_stopped_is_answered_nothing_and_keeps_what_it_has() {
 
     home.result(&["instance", "stop", &id]);
     assert_eq!(show(&home, &id)["state"], "stopped");
-    assert!(home.result(&["instance", "list"]).contains("(stopped)"));
+    assert!(home.result(&["instance", "list"]).contains(" stopped "));
     let before = unanswered(&server);
     assert_eq!(send_and_end(address, tokenless_request(ID).as_bytes()), b"");
     assert_eq!(unanswered(&server), before + 1);

@@ -56,10 +56,15 @@ pub(crate) fn parse_profile(
 /// `InvalidParameterValue` if there is none.
 pub(crate) fn find_profile(
     snapshot: &Snapshot,
+    scope: &Scope,
     name: &RoleName,
     parameter: &str,
 ) -> Result<InstanceProfile, ApiFault> {
-    match snapshot.role(name) {
+    // Roles are described without an account: they are the administrator's, and their credentials
+    // are for nobody else's instances.
+    let is_administrators =
+        snapshot.administrator().is_some_and(|of| of.account_id == scope.account_id);
+    match snapshot.role(name).filter(|_| is_administrators) {
         Some(_) => Ok(InstanceProfile::of_role(name.clone())),
         None => Err(no_such_name(name.as_str(), parameter)),
     }
@@ -207,7 +212,7 @@ impl Action for AssociateIamInstanceProfile {
             if association(instance).is_some() {
                 return Err(ApiFault::association_exists(&id.text()));
             }
-            let profile = find_profile(snapshot, &name, PARAMETER)?;
+            let profile = find_profile(snapshot, &desk.scope, &name, PARAMETER)?;
             Ok(associate(desk, snapshot, instance, Some((association_id, profile))))
         })?;
         Ok(answer(association_id, &instance, "associating"))
@@ -222,7 +227,7 @@ impl Action for ReplaceIamInstanceProfileAssociation {
         let association_id = AssociationId::from_number(desk.fresh_number()?);
         let instance = desk.transact(|snapshot| {
             let instance = find_association(snapshot, &desk.scope, id)?;
-            let profile = find_profile(snapshot, &name, PARAMETER)?;
+            let profile = find_profile(snapshot, &desk.scope, &name, PARAMETER)?;
             Ok(associate(desk, snapshot, instance, Some((association_id, profile))))
         })?;
         Ok(answer(association_id, &instance, "associating"))

@@ -270,7 +270,7 @@ impl Launch<'_> {
             return Ok(None);
         };
         let name = parse_profile(&self.desk.scope, parameter, "iamInstanceProfile")?;
-        find_profile(self.snapshot, &name, "iamInstanceProfile").map(Some)
+        find_profile(self.snapshot, &self.desk.scope, &name, "iamInstanceProfile").map(Some)
     }
 
     fn life_cycle(&self) -> Result<LifeCycle, ApiFault> {

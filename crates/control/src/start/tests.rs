@@ -231,3 +231,18 @@ fn an_access_key_is_one_users() {
     let admin = with(vec![user("admin", &["AKIAONE"])]);
     assert!(matches!(refusal(&admin), StartRefusal::UserIsAdministrator(_)));
 }
+
+#[test]
+fn a_role_that_is_described_no_more_keeps_no_server_from_starting() {
+    let store = Store::open(Box::new(Memory::default())).unwrap();
+    let role = Role { name: "app".parse().unwrap(), credentials: CredentialSource::BuiltIn {} };
+    let with_role = Configured { roles: vec![role], ..Configured::default() };
+    store.transact(|snapshot| start(snapshot, with_role, fresh(), NOW)).unwrap();
+    let mut launched = Instance::described(InstanceId::from_number(7));
+    launched.instance_profile =
+        Some(model::InstanceProfile::of_role("app".parse().unwrap()).into());
+    let put = Change::PutInstance(Arc::new(launched), Origin::Api);
+    store.transact(|_| Ok::<_, StartRefusal>((vec![put], ()))).unwrap();
+    let again = start(&store.snapshot(), Configured::default(), fresh(), NOW);
+    assert!(again.is_ok(), "{again:?}");
+}

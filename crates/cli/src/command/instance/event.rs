@@ -86,7 +86,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         return print_out(&format!("{answer}\n"));
     }
     let InstanceView { instance, .. } = understood(answer)?;
-    let lines: Vec<_> = view::notices(&instance).iter().map(|line| format!("{line}\n")).collect();
+    let lines: Vec<_> =
+        view::notices(&instance).iter().map(|line| format!("{}\n", view::harmless(line))).collect();
     print_out(&lines.concat())
 }
 

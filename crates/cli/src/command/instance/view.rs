@@ -103,5 +103,28 @@ pub(super) fn notices(instance: &Instance) -> Vec<String> {
 
 fn line(text: &mut String, name: &str, value: &str) {
     // A string takes whatever is written.
-    let _ = writeln!(text, "{name:<11} {value}");
+    let _ = writeln!(text, "{name:<11} {}", harmless(value));
+}
+
+/// What a terminal does nothing with but show it: whoever may tag an instance must not be able to write
+/// over what an operator reads, or turn it around.
+pub(super) fn harmless(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::new();
+    for c in text.chars() {
+        if c.is_control() || turns(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_turns_text_around_is_shown_as_what_it_is() {
+        assert_eq!(super::harmless("web \u{202e}1\u{1b}[2J"), "web \\u{202e}1\\u{1b}[2J");
+    }
 }
