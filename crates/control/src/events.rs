@@ -85,7 +85,7 @@ pub enum NoticeRefusal {
     /// It ends before it begins.
     #[error("the maintenance would end before it begins: give a later --not-after")]
     EndsEarly,
-    /// More than [`MAINTENANCE_MAX`].
+    /// More events than are kept.
     #[error("{0} has {MAINTENANCE_MAX} maintenance events, and no more are kept")]
     TooMany(InstanceId),
 }
