@@ -192,11 +192,12 @@ fn permit<'p>(own: &Own<'_, 'p>, resource: &Finding<'p>, request: &Request) -> V
         return Verdict::ImplicitDeny(session.shortfall(Layer::Session, None, is_none));
     }
     match (own.identity.allow, alone) {
-        (_, Some((verdict, Naming::User | Naming::Session))) => verdict,
+        (_, Some((verdict, Naming::User | Naming::Session))) | (None, Some((verdict, _))) => {
+            verdict
+        }
         (Some((source, _)), _) => {
             Verdict::Allowed(Grant::Statement { layer: Layer::Identity, source })
         }
-        (None, Some((verdict, _))) => verdict,
         (None, None) => Verdict::Allowed(Grant::RootUser),
     }
 }
