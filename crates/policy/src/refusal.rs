@@ -36,7 +36,6 @@ pub enum DocumentRefusal {
         /// The JSON path of that part, from `$`.
         path: String,
         /// What is wrong with it.
-        #[source]
         wrong: Wrong,
     },
 }
@@ -78,7 +77,7 @@ pub enum Wrong {
     },
     /// The key's type is known, and the operator compares another.
     #[error(
-        "`{operator}` cannot compare `{key}`, which is {type_}: use a String operator or `{fit}`"
+        "`{operator}` cannot compare `{key}`, which is {type_}: use `{fit}` or another that can"
     )]
     KeyType {
         /// The operator as written.

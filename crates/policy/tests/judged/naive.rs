@@ -7,40 +7,40 @@ use serde_json::Value;
 
 /// Who asks for what.
 #[derive(Clone, Debug, Default)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// `user`, `root`, `session`, `linked`, `service`, `federated` or `anonymous`.
-    pub kind: &'static str,
-    pub account: String,
-    pub arn: String,
+    pub(crate) kind: &'static str,
+    pub(crate) account: String,
+    pub(crate) arn: String,
     /// The ARN of the role, the name of the service or of the provider.
-    pub behind: String,
-    pub action: String,
-    pub resource: String,
-    pub resource_account: String,
+    pub(crate) behind: String,
+    pub(crate) action: String,
+    pub(crate) resource: String,
+    pub(crate) resource_account: String,
     /// Keys in lower case.
-    pub keys: BTreeMap<String, Vec<String>>,
+    pub(crate) keys: BTreeMap<String, Vec<String>>,
 }
 
 /// What is in force.
 #[derive(Clone, Debug, Default)]
-pub struct World {
-    pub rcp: Option<Vec<Vec<Value>>>,
-    pub scp: Option<Vec<Vec<Value>>>,
-    pub resource: Vec<Value>,
-    pub trust: Option<Value>,
-    pub identity: Vec<Value>,
-    pub boundary: Option<Value>,
-    pub session: Option<Vec<Value>>,
+pub(crate) struct World {
+    pub(crate) rcp: Option<Vec<Vec<Value>>>,
+    pub(crate) scp: Option<Vec<Vec<Value>>>,
+    pub(crate) resource: Vec<Value>,
+    pub(crate) trust: Option<Value>,
+    pub(crate) identity: Vec<Value>,
+    pub(crate) boundary: Option<Value>,
+    pub(crate) session: Option<Vec<Value>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     Allowed,
     ExplicitDeny,
     ImplicitDeny,
 }
 
-pub fn decide(world: &World, ask: &Ask) -> Answer {
+pub(crate) fn decide(world: &World, ask: &Ask) -> Answer {
     if ask.action.eq_ignore_ascii_case("sts:GetCallerIdentity") {
         return Answer::Allowed;
     }
@@ -180,7 +180,7 @@ fn applies(statement: &Value, policy: &Value, ask: &Ask) -> bool {
 }
 
 /// Whether one line of a condition holds.
-pub fn holds(operator: &str, key: &str, wanted: &[String], new: bool, ask: &Ask) -> bool {
+fn holds(operator: &str, key: &str, wanted: &[String], new: bool, ask: &Ask) -> bool {
     let has = ask.keys.get(&key.to_lowercase()).cloned().unwrap_or_default();
     if operator == "Null" {
         return wanted.iter().any(|text| (text == "true") == has.is_empty());
@@ -238,7 +238,7 @@ fn compare(base: &str, wanted: &str, value: &str, new: bool, ask: &Ask) -> bool 
         }
         "BinaryEquals" => {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
-            wanted == value && wanted.len() % 4 == 0 && wanted.bytes().all(plain)
+            wanted == value && wanted.len().is_multiple_of(4) && wanted.bytes().all(plain)
         }
         "IpAddress" => inside(wanted, value),
         _ if base.starts_with("Numeric") => {

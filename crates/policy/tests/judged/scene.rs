@@ -9,30 +9,30 @@ use crate::naive::{Answer, Ask, World};
 
 /// A case, as written.
 #[derive(Clone, Debug, Default)]
-pub struct Scene {
-    pub title: String,
-    pub kind: &'static str,
-    pub name: String,
-    pub account: Option<String>,
-    pub action: String,
-    pub resource: String,
-    pub resource_account: String,
-    pub keys: Vec<(String, Vec<String>)>,
-    pub identity: Vec<String>,
-    pub boundary: Option<String>,
-    pub session: Option<Vec<String>>,
-    pub attached: Vec<String>,
-    pub trust: Option<String>,
-    pub scp: Option<Vec<(String, Vec<String>)>>,
-    pub rcp: Option<Vec<(String, Vec<String>)>>,
-    pub is_managed_by: Vec<&'static str>,
-    pub expected: String,
+pub(crate) struct Scene {
+    pub(crate) title: String,
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    pub(crate) account: Option<String>,
+    pub(crate) action: String,
+    pub(crate) resource: String,
+    pub(crate) resource_account: String,
+    pub(crate) keys: Vec<(String, Vec<String>)>,
+    pub(crate) identity: Vec<String>,
+    pub(crate) boundary: Option<String>,
+    pub(crate) session: Option<Vec<String>>,
+    pub(crate) attached: Vec<String>,
+    pub(crate) trust: Option<String>,
+    pub(crate) scp: Option<Vec<(String, Vec<String>)>>,
+    pub(crate) rcp: Option<Vec<(String, Vec<String>)>>,
+    pub(crate) is_managed_by: Vec<&'static str>,
+    pub(crate) expected: String,
 }
 
 const KINDS: [&str; 7] = ["user", "root", "session", "linked", "service", "federated", "anonymous"];
 
 impl Scene {
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut scene = Self::default();
         for line in text.lines().filter(|line| !line.is_empty()) {
             let (field, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -85,7 +85,7 @@ impl Scene {
         self.account = (!account.is_empty()).then(|| account.to_owned());
     }
 
-    pub fn policy_names(&self) -> Vec<String> {
+    pub(crate) fn policy_names(&self) -> Vec<String> {
         let levels = self.scp.iter().chain(&self.rcp).flatten().flat_map(|(_, names)| names);
         let lists = [&self.identity, &self.attached].into_iter().flatten();
         let all = lists.chain(&self.boundary).chain(&self.trust);
@@ -117,7 +117,7 @@ impl Scene {
         Principal { kind, account, arn: format!("arn:aws:{arn}"), tags: Vec::new() }
     }
 
-    pub fn request(&self) -> Request {
+    pub(crate) fn request(&self) -> Request {
         let mut context = Context::default();
         for (key, values) in &self.keys {
             let values = values.iter().map(|value| Value::text(value)).collect();
@@ -128,7 +128,7 @@ impl Scene {
     }
 
     /// The same request for the judge. The keys of the principal are those that were set for it.
-    pub fn ask(&self, request: &Request) -> Ask {
+    pub(crate) fn ask(&self, request: &Request) -> Ask {
         let mut keys = std::collections::BTreeMap::new();
         for (key, values) in request.context().iter() {
             let texts = values.iter().map(|value| value.as_text().to_owned()).collect();
@@ -139,7 +139,11 @@ impl Scene {
             PrincipalKind::RoleSession { role } | PrincipalKind::ServiceLinkedSession { role } => {
                 role.clone()
             }
-            _ => self.name.clone(),
+            PrincipalKind::Anonymous
+            | PrincipalKind::Federated { .. }
+            | PrincipalKind::Root
+            | PrincipalKind::Service { .. }
+            | PrincipalKind::User { .. } => self.name.clone(),
         };
         Ask {
             kind: self.kind,
@@ -154,7 +158,7 @@ impl Scene {
     }
 
     /// The same policies for the judge.
-    pub fn world(&self, read: impl Fn(&str) -> serde_json::Value) -> World {
+    pub(crate) fn world(&self, read: impl Fn(&str) -> serde_json::Value) -> World {
         let all = |names: &Vec<String>| names.iter().map(|name| read(name)).collect::<Vec<_>>();
         let levels = |levels: &Option<Vec<(String, Vec<String>)>>| {
             levels.as_ref().map(|levels| levels.iter().map(|(_, names)| all(names)).collect())
@@ -171,7 +175,7 @@ impl Scene {
     }
 
     /// Compiles the policies, each as what it is attached to.
-    pub fn compile(&self, read: impl Fn(&str) -> String) -> Compiled {
+    pub(crate) fn compile(&self, read: impl Fn(&str) -> String) -> Compiled {
         let one = |kind: DocumentKind, name: &str| Policy::compile_or_deny(name, kind, &read(name));
         let all = |kind, names: &[String]| names.iter().map(|name| one(kind, name)).collect();
         let levels = |kind, levels: &Option<Vec<(String, Vec<String>)>>| {
@@ -194,7 +198,7 @@ impl Scene {
 type CompiledLevels = Option<Vec<(String, Vec<Policy>)>>;
 
 /// The policies of a case.
-pub struct Compiled {
+pub(crate) struct Compiled {
     identity: Vec<Policy>,
     boundary: Option<Policy>,
     session: Option<Vec<Policy>>,
@@ -206,14 +210,14 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    pub fn all(&self) -> impl Iterator<Item = &Policy> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Policy> {
         let levels = self.scp.iter().chain(&self.rcp).flatten().flat_map(|(_, all)| all);
         let single = self.boundary.iter().chain(&self.trust);
         let listed = self.identity.iter().chain(&self.attached);
         listed.chain(self.session.iter().flatten()).chain(single).chain(levels)
     }
 
-    pub fn with_layers<T>(&self, then: impl FnOnce(&Layers<'_>) -> T) -> T {
+    pub(crate) fn with_layers<T>(&self, then: impl FnOnce(&Layers<'_>) -> T) -> T {
         let identity: Vec<_> = self.identity.iter().collect();
         let attached: Vec<_> = self.attached.iter().collect();
         let session: Option<Vec<_>> = self.session.as_ref().map(|all| all.iter().collect());
@@ -260,7 +264,7 @@ fn force<'p>(
 }
 
 /// What a verdict says, without its reason.
-pub fn answer(verdict: &Verdict<'_>) -> Answer {
+pub(crate) fn answer(verdict: &Verdict<'_>) -> Answer {
     match verdict {
         Verdict::Allowed(_) => Answer::Allowed,
         Verdict::ExplicitDeny(_) => Answer::ExplicitDeny,

@@ -12,16 +12,14 @@
 //! | `scp`, `rcp` | a level and its policies, from the root; or `management` |
 //! | `=>` | `allowed by LAYER STATEMENT`, `allowed root`, `allowed freely`, `denied by LAYER STATEMENT`, `missing LAYER` and `none`, `nothing` or `condition KEY` |
 
-mod naive;
-mod scene;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::scene::Scene;
+use crate::{naive, scene};
 use policy::{
     Cause, Context, DocumentKind, Grant, Layer, OPERATORS, Policy, Source, Verdict, decide, explain,
 };
-use scene::Scene;
 
 fn read(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");

@@ -2,12 +2,10 @@
 //!
 //! `POLICY_CASES` sets how many are tried.
 
-mod naive;
-mod scene;
-
+use crate::scene::Scene;
+use crate::{naive, scene};
 use policy::{DocumentKind, Layers, OPERATORS, Policy, decide};
 use proptest::prelude::*;
-use scene::Scene;
 use serde_json::{Map, Value, json};
 
 const ACCOUNT: &str = "123456789012";
@@ -248,8 +246,8 @@ fn case() -> impl Strategy<Value = Case> {
                 levels.map(|levels| {
                     let mut named = Vec::new();
                     for (at, documents) in levels.into_iter().enumerate() {
-                        let names = documents.into_iter().map(|d| case.name(change(d))).collect();
-                        named.push((format!("level-{at}"), names));
+                        let level = documents.into_iter().map(|d| case.name(change(d))).collect();
+                        named.push((format!("level-{at}"), level));
                     }
                     named
                 })
