@@ -168,7 +168,7 @@ impl Operand {
             Self::Text(pattern) => pattern.matches(text, context),
             Self::IgnoringCase(pattern) => pattern.equals_ignoring_case(text, context),
             Self::Arn(pattern) => pattern.matches(text, context),
-            Self::Number(number) => value.number_read().is_some_and(|v| order.holds(&v, number)),
+            Self::Number(number) => value.number.is_some_and(|v| order.holds(&v, number)),
             Self::Time(time) => value.time_read().is_some_and(|v| order.holds(&v, time)),
             Self::Bool(wanted) => value::truth(text) == Some(*wanted),
             Self::Block(block) => value.address_read().is_some_and(|v| block.contains(&v)),
@@ -191,15 +191,6 @@ impl Order {
 }
 
 impl Value {
-    fn number_read(&self) -> Option<Decimal> {
-        match &self.typed {
-            Typed::Text => Decimal::parse(self.as_text()),
-            Typed::Number(number) => Some(*number),
-            Typed::Time(time) => Some(Decimal::from(time.as_seconds())),
-            Typed::Bool(_) | Typed::Address(_) | Typed::Bytes(_) => None,
-        }
-    }
-
     fn time_read(&self) -> Option<Timestamp> {
         match &self.typed {
             Typed::Text => value::time(self.as_text()),

@@ -224,7 +224,7 @@ fn find<'t>(segment: &[Piece], text: &'t str, context: &Context) -> Option<&'t s
     loop {
         // A literal at the front is searched for in linear time.
         if let Some(literal) = literal(first, context) {
-            text = text.get(text.find(literal)?..)?;
+            text = text.get(position(literal, text)?..)?;
         } else if matches!(first, Piece::Variable { .. }) {
             return None;
         }
@@ -234,6 +234,19 @@ fn find<'t>(segment: &[Piece], text: &'t str, context: &Context) -> Option<&'t s
         }
         text = text.get(text.chars().next()?.len_utf8()..)?;
     }
+}
+
+// LIMIT: below it, comparing at every place costs less than preparing a search in linear time.
+const SHORT_LITERAL_BYTES: usize = 16;
+
+/// Finds the leftmost place of a literal.
+fn position(literal: &str, text: &str) -> Option<usize> {
+    let bytes = literal.as_bytes();
+    let Some(first) = bytes.first().filter(|_| bytes.len() <= SHORT_LITERAL_BYTES) else {
+        return text.find(literal);
+    };
+    memchr::memchr_iter(*first, text.as_bytes())
+        .find(|at| text.as_bytes().get(*at..).is_some_and(|rest| rest.starts_with(bytes)))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub enum RequestRefusal {
 pub struct Value {
     text: Box<str>,
     pub(crate) typed: Typed,
+    /// The number that a text is, read once for all that ask.
+    pub(crate) number: Option<Decimal>,
 }
 
 /// What a value was. A text may be read as anything.
@@ -54,36 +56,42 @@ pub(crate) enum Typed {
 impl Value {
     /// A text, an ARN, or what is only known as a text.
     pub fn text(text: &str) -> Self {
-        Self { text: text.into(), typed: Typed::Text }
+        Self { text: text.into(), typed: Typed::Text, number: Decimal::parse(text) }
     }
 
     /// A whole number.
     pub fn number(number: i64) -> Self {
         let text = number.to_string().into();
-        Self { text, typed: Typed::Number(Decimal::from(number)) }
+        let number = Decimal::from(number);
+        Self { text, typed: Typed::Number(number), number: Some(number) }
     }
 
     /// A point in time.
     pub fn time(time: Timestamp) -> Self {
-        Self { text: time.to_string().into(), typed: Typed::Time(time) }
+        let number = Some(Decimal::from(time.as_seconds()));
+        Self { text: time.to_string().into(), typed: Typed::Time(time), number }
     }
 
     /// Yes or no.
     pub fn bool(value: bool) -> Self {
-        Self { text: if value { "true" } else { "false" }.into(), typed: Typed::Bool(value) }
+        Self {
+            text: if value { "true" } else { "false" }.into(),
+            typed: Typed::Bool(value),
+            number: None,
+        }
     }
 
     /// An address. One of IPv4 within IPv6 is taken for the former.
     pub fn address(address: IpAddr) -> Self {
         let address = address.to_canonical();
-        Self { text: address.to_string().into(), typed: Typed::Address(address) }
+        Self { text: address.to_string().into(), typed: Typed::Address(address), number: None }
     }
 
     /// Bytes. Their text is their base64.
     pub fn bytes(bytes: &[u8]) -> Self {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(bytes).into();
-        Self { text, typed: Typed::Bytes(bytes.into()) }
+        Self { text, typed: Typed::Bytes(bytes.into()), number: None }
     }
 
     /// Returns the value as text.
@@ -94,7 +102,8 @@ impl Value {
 
 /// What is known about a request: condition keys and their values.
 ///
-/// INVARIANT: the keys are in lower case and in order, and none stands there twice.
+/// INVARIANT: the keys are in lower case and in order, the shorter ones first, and none stands there
+/// twice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context(Vec<(Box<str>, Vec<Value>)>);
 
@@ -114,7 +123,7 @@ impl Context {
             check_length(&value.text)?;
         }
         let key = key.to_lowercase().into_boxed_str();
-        match self.0.binary_search_by(|(known, _)| known.cmp(&key)) {
+        match self.0.binary_search_by(|(known, _)| order(known, &key)) {
             Ok(at) => {
                 if let Some((_, known)) = self.0.get_mut(at) {
                     *known = values;
@@ -144,7 +153,7 @@ impl Context {
     /// Returns the values of a key in lower case: none if it is not there.
     pub(crate) fn values(&self, key: &str) -> &[Value] {
         self.0
-            .binary_search_by(|(known, _)| (**known).cmp(key))
+            .binary_search_by(|(known, _)| order(known, key))
             .ok()
             .and_then(|at| self.0.get(at))
             .map_or(&[], |(_, values)| values)
@@ -157,6 +166,11 @@ impl Context {
             [] | [_, ..] => None,
         }
     }
+}
+
+/// Lengths differ more often than first letters, and compare at once.
+fn order(left: &str, right: &str) -> std::cmp::Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
 fn check_length(text: &str) -> Result<(), RequestRefusal> {
