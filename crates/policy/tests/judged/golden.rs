@@ -18,7 +18,8 @@ use std::path::Path;
 use crate::scene::Scene;
 use crate::{naive, scene};
 use policy::{
-    Cause, Context, DocumentKind, Grant, Layer, OPERATORS, Policy, Source, Verdict, decide, explain,
+    Cause, Context, DocumentKind, Grant, Layer, OPERATORS, Policy, Source, Value, Verdict, decide,
+    explain,
 };
 
 fn read(name: &str) -> String {
@@ -199,7 +200,40 @@ fn the_table_of_conditions_leaves_nothing_out() {
 #[test]
 fn a_context_is_asked_in_any_case() {
     let mut context = Context::default();
-    context.insert("AWS:SourceIp", vec![policy::Value::text("10.0.0.1")]).unwrap();
-    context.insert("aws:sourceip", vec![policy::Value::text("10.0.0.2")]).unwrap();
+    context.insert("AWS:SourceIp", vec![Value::text("10.0.0.1")]).unwrap();
+    context.insert("aws:sourceip", vec![Value::text("10.0.0.2")]).unwrap();
     assert_eq!(context.iter().count(), 1);
+}
+
+#[test]
+fn typed_values_compare_as_what_they_are() {
+    let time = model::Timestamp::from_seconds(1_741_046_400);
+    for (value, operator, wanted, holds) in [
+        (Value::number(2), "NumericEquals", "2.0", true),
+        (Value::number(1_741_046_400), "DateEquals", "2025-03-04T00:00:00Z", true),
+        (Value::time(time), "DateLessThan", "2025-03-04T00:00:00Z", false),
+        (Value::time(time), "NumericEquals", "1741046400", true),
+        (Value::bool(true), "Bool", "true", true),
+        (Value::bool(true), "NumericEquals", "1", false),
+        (Value::address("::ffff:10.0.0.1".parse().unwrap()), "IpAddress", "10.0.0.0/8", true),
+        (Value::address("10.0.0.1".parse().unwrap()), "StringEquals", "10.0.0.1", true),
+        (Value::bytes(b"ABC"), "BinaryEquals", "QUJD", true),
+        (Value::bytes(b"ABC"), "StringEquals", "QUJD", true),
+    ] {
+        let document = format!(
+            r#"{{"Statement": {{"Effect": "Allow", "Action": "*", "Resource": "*",
+            "Condition": {{"{operator}": {{"test:Key": "{wanted}"}}}}}}}}"#
+        );
+        let policy = Policy::compile("row", DocumentKind::Managed, &document).unwrap();
+        let scene = Scene::parse("who user dev@123456789012\nask test:It on *");
+        let asked = scene.request();
+        let mut context = asked.context().clone();
+        context.insert("test:Key", vec![value]).unwrap();
+        let account = "123456789012".parse().unwrap();
+        let principal = asked.principal().clone();
+        let request = policy::Request::new(principal, "test:It", "*", account, context).unwrap();
+        let identity = [&policy];
+        let layers = policy::Layers { identity: &identity, ..policy::Layers::EMPTY };
+        assert_eq!(decide(&layers, &request).is_allowed(), holds, "{operator} {wanted}");
+    }
 }
