@@ -20,6 +20,7 @@ pub mod input;
 pub mod naive;
 pub mod native;
 pub mod path;
+pub mod policy;
 pub mod records;
 pub mod request;
 pub mod scene;

@@ -40,6 +40,11 @@ fn path() {
 }
 
 #[test]
+fn policy() {
+    replay("policy", fuzz::policy::check);
+}
+
+#[test]
 fn records() {
     replay("records", fuzz::records::check);
 }

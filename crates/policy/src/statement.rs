@@ -1,0 +1,115 @@
+//! A statement, compiled, and how it is held against a request.
+
+use crate::condition::{Failure, Test};
+use crate::pattern::Pattern;
+use crate::principals::{Naming, Principals, Sense};
+use crate::request::Request;
+
+/// What a statement does where it applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It allows.
+    Allow,
+    /// It denies, whatever else allows.
+    Deny,
+}
+
+/// A statement of a policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    pub(crate) index: usize,
+    pub(crate) sid: Option<Box<str>>,
+    pub(crate) effect: Effect,
+    /// None in the kinds that have none: they are about whoever they are attached to.
+    pub(crate) principals: Option<Principals>,
+    /// In lower case.
+    pub(crate) actions: Listed,
+    /// None in a trust policy: it is about its role.
+    pub(crate) resources: Option<Listed>,
+    pub(crate) tests: Box<[Test]>,
+}
+
+/// An `Action`, a `Resource`, or the opposite of one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Listed {
+    pub(crate) sense: Sense,
+    pub(crate) patterns: Box<[Pattern]>,
+    /// As written, for people.
+    pub(crate) texts: Box<[Box<str>]>,
+}
+
+/// What came of holding a statement against a request. Only the first difference is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Match<'p> {
+    /// It is about another action.
+    Action,
+    /// It applies.
+    Applies(Naming),
+    /// A line of its condition does not hold.
+    Condition(&'p Test, Failure),
+    /// It is about somebody else.
+    Principal,
+    /// It is about another resource.
+    Resource,
+}
+
+impl Statement {
+    /// Returns its place in the document, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns its `Sid`, if it has one.
+    pub fn sid(&self) -> Option<&str> {
+        self.sid.as_deref()
+    }
+
+    /// Returns its effect.
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// Returns its actions as written; of a `NotAction`, those that it is not about.
+    pub fn actions(&self) -> impl Iterator<Item = &str> {
+        self.actions.texts.iter().map(|text| &**text)
+    }
+
+    /// Returns its resources as written; of a `NotResource`, those that it is not about.
+    pub fn resources(&self) -> impl Iterator<Item = &str> {
+        self.resources.iter().flat_map(|listed| &listed.texts).map(|text| &**text)
+    }
+
+    /// Returns the lines of its condition, all of which must hold.
+    pub fn tests(&self) -> &[Test] {
+        &self.tests
+    }
+
+    /// Holds the statement against a request.
+    pub(crate) fn hold<'p>(&'p self, request: &Request) -> Match<'p> {
+        if !self.actions.has(&request.plain_action, request) {
+            return Match::Action;
+        }
+        if self.resources.as_ref().is_some_and(|listed| !listed.has(&request.resource, request)) {
+            return Match::Resource;
+        }
+        // Without a principal it is attached to who asks, and names nobody closer than that.
+        let naming = match &self.principals {
+            Some(principals) => principals.names(&request.principal),
+            None => Some(Naming::Account),
+        };
+        let Some(naming) = naming else { return Match::Principal };
+        for test in &self.tests {
+            if let Err(failure) = test.check(&request.context) {
+                return Match::Condition(test, failure);
+            }
+        }
+        Match::Applies(naming)
+    }
+}
+
+impl Listed {
+    fn has(&self, text: &str, request: &Request) -> bool {
+        let listed = self.patterns.iter().any(|pattern| pattern.matches(text, &request.context));
+        listed == (self.sense == Sense::These)
+    }
+}

@@ -1,0 +1,10 @@
+//! Verdicts and who judges them: `golden.rs` plays the tables beside this folder, `random.rs` makes
+//! cases up, `naive.rs` is the second evaluator, `scene.rs` puts a case before both of them.
+
+#![cfg(test)]
+
+mod golden;
+mod naive;
+mod random;
+mod refusals;
+mod scene;
