@@ -301,8 +301,13 @@ fn variables_that_mislead_sdks_are_told_of() {
 
     // What `imds env` sets is meant.
     let mut doctor = home.imds(&["doctor"]);
-    for export in home.result(&["env"]).lines() {
-        let (name, value) = export.strip_prefix("export ").unwrap().split_once('=').unwrap();
+    for line in home.result(&["env"]).lines() {
+        let Some(export) = line.strip_prefix("export ") else {
+            let unset = line.strip_prefix("unset ").unwrap().split_whitespace();
+            unset.for_each(|name| _ = doctor.env_remove(name));
+            continue;
+        };
+        let (name, value) = export.split_once('=').unwrap();
         doctor.env(name, value.trim_matches('\''));
     }
     let examined = Examined::of(doctor);
