@@ -145,9 +145,9 @@ fn register(
     image: Image,
     tags: tags::Tags,
 ) -> Result<Vec<Change>, ApiFault> {
-    let images = Inventory::new(snapshot, &desk.scope).images();
-    let is_its = |other: &&Image| other.name == image.name && other.owner_id == image.owner_id;
-    if let Some(other) = images.iter().find(is_its) {
+    let mut images = Inventory::new(snapshot, &desk.scope).images();
+    let is_its = |other: &Image| other.name == image.name && other.owner_id == image.owner_id;
+    if let Some(other) = images.find(is_its) {
         let message = format!("AMI name {} is already in use by AMI {}", image.name, other.id);
         return Err(ApiFault::new("InvalidAMIName.Duplicate", 400, message));
     }

@@ -34,7 +34,6 @@ pub(crate) struct DescribeImages {
 #[serde(rename_all = "camelCase")]
 struct DescribeImagesAnswer {
     images_set: Vec<ImageElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 
@@ -52,7 +51,6 @@ struct ImageElement {
     platform_details: &'static str,
     usage_operation: &'static str,
     name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     root_device_type: &'static str,
     root_device_name: String,
@@ -60,7 +58,6 @@ struct ImageElement {
     virtualization_type: &'static str,
     hypervisor: &'static str,
     ena_support: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     imds_support: Option<ImdsSupport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tag_set: Vec<TagElement>,
@@ -179,16 +176,15 @@ impl Action for DescribeImages {
         let token = self.next_token.as_deref();
         let pager = Pager::new("DescribeImages", BOUNDS, self.max_results, token)?;
         let snapshot = desk.store.snapshot();
-        let all = Inventory::new(&snapshot, &desk.scope).images();
-        let is_known = |id: &AmiId| all.iter().any(|image| image.id == *id);
-        let missing: Vec<_> =
-            ids.iter().filter(|id| !is_known(id)).map(ToString::to_string).collect();
+        let inventory = Inventory::new(&snapshot, &desk.scope);
+        let unknown = ids.iter().filter(|id| inventory.image(**id).is_none());
+        let missing: Vec<_> = unknown.map(ToString::to_string).collect();
         if !missing.is_empty() {
             return Err(ApiFault::images_not_found(&missing));
         }
         let (owners, users) = (&self.owner, &self.executable_by);
-        let items = all
-            .into_iter()
+        let items = inventory
+            .images()
             .filter(|image| ids.is_empty() || ids.contains(&image.id))
             .filter(|image| owners.is_empty() || owners.iter().any(|of| is_of(desk, image, of)))
             .filter(|image| users.is_empty() || users.iter().any(|by| is_shared(desk, image, by)))

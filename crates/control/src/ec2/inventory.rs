@@ -10,7 +10,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use model::{
     AmiId, Architecture, Image, ImdsSupport, Instance, Line, RegisteredKeyPair,
     RegisteredSecurityGroup, Scope, SecurityGroupId, Subnet, SubnetId, Switch, Timestamp, Vpc,
-    VpcId,
+    VpcId, spread,
 };
 use store::Snapshot;
 
@@ -34,16 +34,21 @@ impl<'a> Inventory<'a> {
         self.snapshot.image(self.scope, id).cloned().or_else(built_in)
     }
 
-    pub(crate) fn images(&self) -> Vec<Image> {
-        overlaid(images(self.scope).to_vec(), self.snapshot.images(self.scope), |image| image.id)
+    pub(crate) fn images(&self) -> impl Iterator<Item = Image> + use<'a> {
+        let Self { snapshot, scope } = *self;
+        let is_as_built = |image: &Image| snapshot.image(scope, image.id).is_none();
+        images(scope).into_iter().filter(is_as_built).chain(snapshot.images(scope).cloned())
     }
 
     pub(crate) fn vpc(&self, id: VpcId) -> Option<Vpc> {
-        self.vpcs().into_iter().find(|vpc| vpc.id == id)
+        let built_in = || vpcs(self.scope).into_iter().find(|vpc| vpc.id == id);
+        self.snapshot.vpc(self.scope, id).cloned().or_else(built_in)
     }
 
-    pub(crate) fn vpcs(&self) -> Vec<Vpc> {
-        overlaid(vpcs(self.scope), self.snapshot.vpcs(self.scope), |vpc| vpc.id)
+    pub(crate) fn vpcs(&self) -> impl Iterator<Item = Vpc> + use<'a> {
+        let Self { snapshot, scope } = *self;
+        let is_as_built = |vpc: &Vpc| snapshot.vpc(scope, vpc.id).is_none();
+        vpcs(scope).into_iter().filter(is_as_built).chain(snapshot.vpcs(scope).cloned())
     }
 
     pub(crate) fn subnet(&self, id: SubnetId) -> Option<Subnet> {
@@ -51,39 +56,43 @@ impl<'a> Inventory<'a> {
         self.snapshot.subnet(self.scope, id).cloned().or_else(built_in)
     }
 
-    pub(crate) fn subnets(&self) -> Vec<Subnet> {
-        overlaid(subnets(self.scope), self.snapshot.subnets(self.scope), |subnet| subnet.id)
+    pub(crate) fn subnets(&self) -> impl Iterator<Item = Subnet> + use<'a> {
+        let Self { snapshot, scope } = *self;
+        let is_as_built = |subnet: &Subnet| snapshot.subnet(scope, subnet.id).is_none();
+        subnets(scope).into_iter().filter(is_as_built).chain(snapshot.subnets(scope).cloned())
     }
 
     pub(crate) fn security_group(&self, id: SecurityGroupId) -> Option<RegisteredSecurityGroup> {
-        self.security_groups().into_iter().find(|group| group.id == id)
+        let built_in = || security_groups(self.scope).into_iter().find(|group| group.id == id);
+        self.snapshot.security_group(self.scope, id).cloned().or_else(built_in)
     }
 
-    pub(crate) fn security_groups(&self) -> Vec<RegisteredSecurityGroup> {
-        let stored = self.snapshot.security_groups(self.scope);
-        overlaid(security_groups(self.scope), stored, |group| group.id)
+    pub(crate) fn security_groups(
+        &self,
+    ) -> impl Iterator<Item = RegisteredSecurityGroup> + use<'a> {
+        let Self { snapshot, scope } = *self;
+        let is_as_built =
+            |group: &RegisteredSecurityGroup| snapshot.security_group(scope, group.id).is_none();
+        let stored = snapshot.security_groups(scope).cloned();
+        security_groups(scope).into_iter().filter(is_as_built).chain(stored)
     }
 
     pub(crate) fn key_pair(&self, name: &Line) -> Option<RegisteredKeyPair> {
-        self.key_pairs().into_iter().find(|pair| pair.name == *name)
+        let built_in = || key_pair(self.scope).filter(|pair| pair.name == *name);
+        self.snapshot.key_pair(self.scope, name.clone()).cloned().or_else(built_in)
     }
 
-    /// Key pairs: those that are kept, and those that came with described instances.
-    pub(crate) fn key_pairs(&self) -> Vec<RegisteredKeyPair> {
-        let default = Instance::default_instance();
-        let own = (default.scope() == *self.scope).then_some(default.key_pair).flatten();
-        let built_in = own.map(|pair| RegisteredKeyPair {
-            name: pair.name.clone(),
-            public_key: Some(pair.public_key.clone()),
-            created: built_in_since(),
-        });
-        let stored = self.snapshot.key_pairs(self.scope);
-        overlaid(built_in.into_iter().collect(), stored, |pair| pair.name.clone())
+    /// Key pairs: those that are kept, and the one that came with the default instance.
+    pub(crate) fn key_pairs(&self) -> impl Iterator<Item = RegisteredKeyPair> + use<'a> {
+        let Self { snapshot, scope } = *self;
+        let is_as_built =
+            |pair: &RegisteredKeyPair| snapshot.key_pair(scope, pair.name.clone()).is_none();
+        key_pair(scope).into_iter().filter(is_as_built).chain(snapshot.key_pairs(scope).cloned())
     }
 
     /// The default subnet of a zone, or of any.
     pub(crate) fn default_subnet(&self, zone: Option<&str>) -> Option<Subnet> {
-        self.subnets().into_iter().find(|subnet| {
+        self.subnets().find(|subnet| {
             subnet.is_default && zone.is_none_or(|zone| *subnet.availability_zone == *zone)
         })
     }
@@ -92,7 +101,7 @@ impl<'a> Inventory<'a> {
     pub(crate) fn default_security_group(&self, vpc_id: VpcId) -> Option<RegisteredSecurityGroup> {
         let is_its =
             |group: &RegisteredSecurityGroup| group.vpc_id == vpc_id && &*group.name == "default";
-        self.security_groups().into_iter().find(is_its)
+        self.security_groups().find(is_its)
     }
 
     /// Describes an image that nobody knows.
@@ -130,19 +139,6 @@ impl<'a> Inventory<'a> {
     pub(crate) fn adopt_key_pair(name: Line, now: Timestamp) -> RegisteredKeyPair {
         RegisteredKeyPair { name, public_key: None, created: now }
     }
-}
-
-/// What is stored takes the place of what is built in.
-fn overlaid<'s, T: Clone + 's, K: PartialEq>(
-    built_in: Vec<T>,
-    stored: impl Iterator<Item = &'s T>,
-    key: impl Fn(&T) -> K,
-) -> Vec<T> {
-    let stored: Vec<T> = stored.cloned().collect();
-    let is_stored = |of: &T| stored.iter().any(|other| key(other) == key(of));
-    let mut all: Vec<T> = built_in.into_iter().filter(|of| !is_stored(of)).collect();
-    all.extend(stored);
-    all
 }
 
 /// The names and ids of a scope's zones.
@@ -292,6 +288,16 @@ fn security_groups(scope: &Scope) -> Vec<RegisteredSecurityGroup> {
     [group(id, default_vpc_id(scope))].into_iter().chain(of_default_instance).collect()
 }
 
+/// The key pair of the default instance.
+fn key_pair(scope: &Scope) -> Option<RegisteredKeyPair> {
+    let pair = Instance::default_instance().key_pair.filter(|_| is_default_scope(scope))?;
+    Some(RegisteredKeyPair {
+        name: pair.name.clone(),
+        public_key: Some(pair.public_key.clone()),
+        created: built_in_since(),
+    })
+}
+
 /// When what is built in says that it was made.
 fn built_in_since() -> Timestamp {
     Instance::default_instance().pending_time
@@ -307,13 +313,6 @@ fn ipv6_net(scope: &Scope, subnet: u16) -> Ipv6Net {
     let network = 0xfd << 120 | global_id << 80 | u128::from(subnet) << 64;
     let network = std::net::Ipv6Addr::from(network);
     Ipv6Net::new(network, 64).unwrap_or_default()
-}
-
-/// Spreads names over numbers, always in the same way (Fowler–Noll–Vo). It keeps no secret.
-pub(crate) fn spread(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 /// What is written here, or a word in front of an id, is a line.

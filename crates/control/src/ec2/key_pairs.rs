@@ -47,13 +47,10 @@ struct DescribeKeyPairsAnswer {
 struct KeyPairElement {
     key_pair_id: String,
     // EC2 has one for RSA keys too: a digest of another form of the key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     key_fingerprint: Option<String>,
     key_name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     key_type: Option<&'static str>,
     tag_set: Vec<TagElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
     create_time: Time,
 }
@@ -71,7 +68,6 @@ pub(crate) struct ImportKeyPair {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ImportKeyPairAnswer {
-    #[serde(skip_serializing_if = "Option::is_none")]
     key_fingerprint: Option<String>,
     key_name: String,
     key_pair_id: String,
@@ -90,7 +86,6 @@ pub(crate) struct DeleteKeyPair {
 #[serde(rename_all = "camelCase")]
 struct DeleteKeyPairAnswer {
     r#return: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     key_pair_id: Option<String>,
 }
 
@@ -146,7 +141,7 @@ impl KeyPairElement {
 }
 
 fn items<'s>(snapshot: &'s Snapshot, scope: &'s Scope) -> impl Iterator<Item = Item<'s>> {
-    Inventory::new(snapshot, scope).key_pairs().into_iter().map(|pair| {
+    Inventory::new(snapshot, scope).key_pairs().map(|pair| {
         let id = key_pair_id(scope, &pair);
         Item { tags: tags::of(snapshot, scope, &id), id, pair }
     })

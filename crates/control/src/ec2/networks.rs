@@ -42,7 +42,6 @@ pub(crate) struct DescribeSubnets {
 #[serde(rename_all = "camelCase")]
 struct DescribeVpcsAnswer {
     vpc_set: Vec<VpcElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 
@@ -50,7 +49,6 @@ struct DescribeVpcsAnswer {
 #[serde(rename_all = "camelCase")]
 struct DescribeSubnetsAnswer {
     subnet_set: Vec<SubnetElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 
@@ -128,11 +126,11 @@ impl Action for DescribeVpcs {
         let token = self.next_token.as_deref();
         let pager = Pager::new("DescribeVpcs", BOUNDS, self.max_results, token)?;
         let snapshot = desk.store.snapshot();
-        let all = Inventory::new(&snapshot, &desk.scope).vpcs();
-        if let Some(id) = ids.iter().find(|id| !all.iter().any(|vpc| vpc.id == **id)) {
+        let inventory = Inventory::new(&snapshot, &desk.scope);
+        if let Some(id) = ids.iter().find(|id| inventory.vpc(**id).is_none()) {
             return Err(ApiFault::vpc_not_found(&id.text()));
         }
-        let named = all.into_iter().filter(|vpc| ids.is_empty() || ids.contains(&vpc.id));
+        let named = inventory.vpcs().filter(|vpc| ids.is_empty() || ids.contains(&vpc.id));
         let items = named.map(|thing| {
             let tags = tags::of(&snapshot, &desk.scope, &thing.id.text());
             Item { desk, thing, tags }
@@ -198,12 +196,12 @@ impl Action for DescribeSubnets {
         let token = self.next_token.as_deref();
         let pager = Pager::new("DescribeSubnets", BOUNDS, self.max_results, token)?;
         let snapshot = desk.store.snapshot();
-        let all = Inventory::new(&snapshot, &desk.scope).subnets();
-        if let Some(id) = ids.iter().find(|id| !all.iter().any(|subnet| subnet.id == **id)) {
+        let inventory = Inventory::new(&snapshot, &desk.scope);
+        if let Some(id) = ids.iter().find(|id| inventory.subnet(**id).is_none()) {
             return Err(ApiFault::subnet_not_found(&id.text()));
         }
         let in_use = in_use(&snapshot, desk);
-        let named = all.into_iter().filter(|subnet| ids.is_empty() || ids.contains(&subnet.id));
+        let named = inventory.subnets().filter(|subnet| ids.is_empty() || ids.contains(&subnet.id));
         let items = named.map(|subnet| {
             let tags = tags::of(&snapshot, &desk.scope, &subnet.id.text());
             let free = usable(&subnet).map(|range| range.len()).sum::<usize>();

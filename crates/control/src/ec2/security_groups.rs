@@ -82,7 +82,6 @@ pub(crate) struct DescribeSecurityGroups {
 #[serde(rename_all = "camelCase")]
 struct DescribeSecurityGroupsAnswer {
     security_group_info: Vec<SecurityGroupElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 
@@ -117,11 +116,12 @@ impl Action for DescribeSecurityGroups {
         let token = self.next_token.as_deref();
         let pager = Pager::new("DescribeSecurityGroups", BOUNDS, self.max_results, token)?;
         let snapshot = desk.store.snapshot();
-        let groups = Inventory::new(&snapshot, &desk.scope).security_groups();
-        if let Some(id) = ids.iter().find(|id| !groups.iter().any(|group| group.id == **id)) {
+        let inventory = Inventory::new(&snapshot, &desk.scope);
+        if let Some(id) = ids.iter().find(|id| inventory.security_group(**id).is_none()) {
             return Err(ApiFault::group_not_found(&id.text()));
         }
-        let is_there = |name: &&String| groups.iter().any(|group| *group.name == ***name);
+        let is_there =
+            |name: &&String| inventory.security_groups().any(|group| *group.name == ***name);
         if let Some(name) = self.group_name.iter().find(|name| !is_there(name)) {
             return Err(ApiFault::group_not_found(name));
         }
@@ -131,9 +131,9 @@ impl Action for DescribeSecurityGroups {
                 || ids.contains(&group.id)
                 || self.group_name.iter().any(|name| **name == *group.name)
         };
-        let items = groups.iter().filter(|group| is_named(group)).map(|group| {
+        let items = inventory.security_groups().filter(is_named).map(|group| {
             let tags = tags::of(&snapshot, &desk.scope, &group.id.text());
-            Item { desk, group: group.clone(), tags }
+            Item { desk, group, tags }
         });
         let admitted = items.filter(|item| filters.admit(item));
         let page = pager.select(admitted.map(|item| (item.group.id, item.element())));

@@ -184,13 +184,11 @@ impl<'a> Launch<'a> {
         refuse_more_groups(ids.len() + names.len())?;
         let (by_id, adopted) = named_groups(self.desk, &self.inventory, ids, subnet.vpc_id)?;
         self.adopted.extend(adopted);
-        let known = self.inventory.security_groups();
         let of = |group: RegisteredSecurityGroup| SecurityGroup { id: group.id, name: group.name };
         let mut groups: Vec<_> = by_id.into_iter().map(of).collect();
         for name in names {
-            let found = known.iter().find(|group| *group.name == **name);
-            let group = found.ok_or_else(|| ApiFault::group_not_found(name))?;
-            groups.push(of(group.clone()));
+            let found = self.inventory.security_groups().find(|group| *group.name == **name);
+            groups.push(of(found.ok_or_else(|| ApiFault::group_not_found(name))?));
         }
         if groups.is_empty() {
             let default = self.inventory.default_security_group(subnet.vpc_id);

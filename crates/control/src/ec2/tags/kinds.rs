@@ -134,8 +134,7 @@ fn check_other(desk: &Desk<'_>, snapshot: &Snapshot, id: &str) -> Result<(), Api
         }
         _ if !is_strict => Ok(()),
         "key-pair" => {
-            let pairs = inventory.key_pairs();
-            let is_there = pairs.iter().any(|pair| key_pair_id(scope, pair) == id);
+            let is_there = inventory.key_pairs().any(|pair| key_pair_id(scope, &pair) == id);
             or(is_there, ApiFault::key_pair_id_not_found)
         }
         "network-interface" => {
