@@ -1,9 +1,7 @@
 //! Who asks, as the signature says.
 
-use model::{Instance, Line, Region, User};
+use model::{Instance, Line, Region, User, spread};
 use store::Snapshot;
-
-use crate::ec2::spread;
 
 /// Who asks, as the signature says.
 #[derive(Clone, Debug)]

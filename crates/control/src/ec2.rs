@@ -40,7 +40,6 @@ use crate::api::route::{Arrival, Service, unknown_action};
 use crate::api::{Answer, ApiFault};
 use crate::caller::Caller;
 use crate::native::Surroundings;
-pub(crate) use inventory::spread;
 
 /// What one request is handled with.
 pub(crate) struct Desk<'a> {

@@ -36,6 +36,14 @@ pub(crate) fn quoted(text: &str) -> String {
     text.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
+/// Spreads names over numbers, always in the same way (64-bit Fowler–Noll–Vo), so that ids and
+/// addresses can be drawn from names. It keeps no secret.
+pub fn spread(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
 /// The text of a resource id; the longest is that of an association.
 pub type IdText = ArrayString<27>;
 

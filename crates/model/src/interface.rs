@@ -8,7 +8,9 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::serial::written_as_text;
-use crate::{AccountId, InstanceId, InterfaceId, Line, SecurityGroupId, Shared, SubnetId, VpcId};
+use crate::{
+    AccountId, InstanceId, InterfaceId, Line, SecurityGroupId, Shared, SubnetId, VpcId, spread,
+};
 
 /// An Ethernet address, written in lower case with colons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,7 +151,7 @@ impl Interface {
     /// default network, with a MAC, an id and an address of `10.0.0.0/16` drawn from the instance
     /// id, so that they are the same at every start.
     pub fn derived(instance: InstanceId) -> Self {
-        let digest = fnv1a(instance.text().as_bytes());
+        let digest = spread(&instance.text());
         let [_, _, mac @ .., net, host] = digest.to_be_bytes();
         let [mac1, mac2, mac3, mac4] = mac;
         // Host 10 and up: the first addresses of a subnet are reserved.
@@ -239,13 +241,6 @@ mod defaults {
         vpc_ipv4_cidrs: Shared<Vec<Ipv4Net>>,
         vpc_ipv6_cidrs: Shared<Vec<Ipv6Net>>,
     }
-}
-
-/// The 64-bit Fowler–Noll–Vo hash: spreads ids over addresses; it keeps no secret.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

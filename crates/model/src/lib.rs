@@ -61,6 +61,7 @@ pub use fault::in_full;
 pub use id::{
     AccountId, AmiId, AssociationId, Generation, IdRefusal, IdText, InstanceId, InterfaceId,
     KernelId, LaunchTemplateId, RamdiskId, Region, ReservationId, SecurityGroupId, SubnetId, VpcId,
+    spread,
 };
 pub use instance::{
     Architecture, BlockDevice, HostnameType, Instance, InstanceAction, InstanceRefusal, KeyPair,

@@ -193,11 +193,6 @@ impl ApiFault {
         Self::bad("InvalidNextToken", "The specified next token is not valid.")
     }
 
-    /// As [`ApiFault::invalid_next_token`], of the older actions. EC2 documents the code.
-    pub fn invalid_pagination_token() -> Self {
-        Self::bad("InvalidPaginationToken", "The specified pagination token is not valid.")
-    }
-
     /// `MaxResults` outside its bounds. EC2 documents the code.
     pub fn invalid_max_results(min: usize, max: usize) -> Self {
         Self::bad(
@@ -250,11 +245,6 @@ impl ApiFault {
     /// A body that does not come. The code is that of the status; the text is a choice.
     pub fn request_timeout() -> Self {
         Self::new("RequestTimeout", 408, "The body of the request did not come in time.")
-    }
-
-    /// Too many requests. EC2 documents the code; the text is a choice.
-    pub fn request_limit_exceeded() -> Self {
-        Self::new("RequestLimitExceeded", 503, "Request limit exceeded.")
     }
 
     /// A failure of ours: what it was is logged, not answered.

@@ -36,44 +36,27 @@ pub(crate) struct DescribeInstanceAttribute {
 #[serde(rename_all = "camelCase")]
 struct DescribeInstanceAttributeAnswer {
     instance_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     block_device_mapping: Option<Vec<BlockDeviceElement>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     disable_api_stop: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     disable_api_termination: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     ebs_optimized: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     ena_support: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     enclave_options: Option<EnclaveOptions>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     group_set: Option<Vec<GroupElement>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     instance_initiated_shutdown_behavior: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     instance_type: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     product_codes: Option<Vec<ProductCode>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     ramdisk: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     root_device_name: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     source_dest_check: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     sriov_net_support: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     user_data: Option<Text>,
 }
 
 /// A value that an attribute may have; an empty element if it has none.
 #[derive(Serialize)]
 struct Text {
-    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
 }
 

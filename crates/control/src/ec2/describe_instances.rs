@@ -31,7 +31,6 @@ pub(crate) struct DescribeInstances {
 #[serde(rename_all = "camelCase")]
 struct DescribeInstancesAnswer {
     reservation_set: Vec<ReservationElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 

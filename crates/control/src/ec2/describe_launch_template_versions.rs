@@ -32,7 +32,6 @@ pub(crate) struct DescribeLaunchTemplateVersions {
 #[serde(rename_all = "camelCase")]
 struct DescribeLaunchTemplateVersionsAnswer {
     launch_template_version_set: Vec<VersionElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 

@@ -24,7 +24,6 @@ pub(crate) struct DescribeTags {
 #[serde(rename_all = "camelCase")]
 struct DescribeTagsAnswer {
     tag_set: Vec<TagDescription>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 

@@ -136,30 +136,20 @@ pub(crate) fn parse_imds_support(text: &str) -> Result<ImdsSupport, ApiFault> {
 #[serde(rename_all = "camelCase")]
 struct ImageAttributeAnswer {
     image_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     block_device_mapping: Option<Vec<DeviceElement>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     boot_mode: Option<ValueElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<ValueElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     imds_support: Option<ValueElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<ValueElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     launch_permission: Option<Vec<()>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     product_codes: Option<Vec<()>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     ramdisk: Option<ValueElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     sriov_net_support: Option<ValueElement>,
 }
 
 /// An attribute that has no value is an empty element.
 #[derive(Default, Serialize)]
 struct ValueElement {
-    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
 }
 

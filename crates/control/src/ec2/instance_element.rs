@@ -2,13 +2,12 @@
 
 use model::{
     Attributes, HostnameType, Instance, Interface, LifeCycle, Line, Placement, StateReason, Switch,
-    Timestamp,
+    Timestamp, spread,
 };
 use serde::Serialize;
 
 use super::Desk;
 use super::interface_element::InterfaceElement;
-use super::inventory::spread;
 use super::metadata_options::{OptionsElement, OptionsState};
 use super::tags::Tags;
 use crate::api::xml::Time;
@@ -23,7 +22,6 @@ pub(crate) struct InstanceElement {
     private_dns_name: String,
     dns_name: String,
     reason: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     key_name: Option<String>,
     ami_launch_index: u32,
     product_codes: Vec<ProductCode>,
@@ -31,30 +29,23 @@ pub(crate) struct InstanceElement {
     launch_time: Time,
     placement: PlacementElement,
     monitoring: MonitoringElement,
-    #[serde(skip_serializing_if = "Option::is_none")]
     subnet_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     vpc_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     private_ip_address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     ip_address: Option<String>,
     source_dest_check: bool,
     group_set: Vec<GroupElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     state_reason: Option<StateReasonElement>,
     architecture: &'static str,
     root_device_type: &'static str,
     root_device_name: String,
     block_device_mapping: Vec<BlockDeviceElement>,
     virtualization_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     instance_lifecycle: Option<&'static str>,
     client_token: String,
     tag_set: Vec<TagElement>,
     hypervisor: &'static str,
     network_interface_set: Vec<InterfaceElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     iam_instance_profile: Option<ProfileElement>,
     ebs_optimized: bool,
     ena_support: bool,
@@ -63,7 +54,6 @@ pub(crate) struct InstanceElement {
     hibernation_options: HibernationOptions,
     metadata_options: OptionsElement,
     enclave_options: EnclaveOptions,
-    #[serde(skip_serializing_if = "Option::is_none")]
     ipv6_address: Option<String>,
     platform_details: &'static str,
     usage_operation: &'static str,
@@ -99,9 +89,7 @@ struct PlacementElement {
     availability_zone: String,
     availability_zone_id: String,
     group_name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     partition_number: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     host_id: Option<String>,
     tenancy: &'static str,
 }

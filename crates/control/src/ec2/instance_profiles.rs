@@ -123,7 +123,6 @@ struct AssociationAnswer {
 #[serde(rename_all = "camelCase")]
 struct DescribeAssociationsAnswer {
     iam_instance_profile_association_set: Vec<AssociationElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 
@@ -133,7 +132,6 @@ struct DescribeAssociationsAnswer {
 struct AssociationElement {
     association_id: String,
     instance_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     iam_instance_profile: Option<ProfileElement>,
     state: &'static str,
 }

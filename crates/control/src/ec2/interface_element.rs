@@ -18,23 +18,17 @@ pub(crate) struct InterfaceElement {
     owner_id: String,
     status: &'static str,
     mac_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     private_ip_address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     private_dns_name: Option<String>,
     source_dest_check: bool,
     group_set: Vec<GroupElement>,
     attachment: InterfaceAttachment,
-    #[serde(skip_serializing_if = "Option::is_none")]
     association: Option<Association>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     availability_zone: Option<String>,
     private_ip_addresses_set: Vec<PrivateAddress>,
     ipv6_addresses_set: Vec<Ipv6Element>,
     interface_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     requester_managed: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     tag_set: Option<Vec<TagElement>>,
 }
 
@@ -42,9 +36,7 @@ pub(crate) struct InterfaceElement {
 #[serde(rename_all = "camelCase")]
 struct InterfaceAttachment {
     attachment_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     instance_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     instance_owner_id: Option<String>,
     device_index: u16,
     status: &'static str,
@@ -65,10 +57,8 @@ struct Association {
 #[serde(rename_all = "camelCase")]
 struct PrivateAddress {
     private_ip_address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     private_dns_name: Option<String>,
     primary: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     association: Option<Association>,
 }
 

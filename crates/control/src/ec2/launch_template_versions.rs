@@ -55,7 +55,6 @@ pub(crate) struct DeleteLaunchTemplateVersions {
 #[serde(rename_all = "camelCase")]
 struct CreateLaunchTemplateVersionAnswer {
     launch_template_version: VersionElement,
-    #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<WarningElement>,
 }
 
@@ -66,7 +65,6 @@ pub(crate) struct VersionElement {
     launch_template_id: String,
     launch_template_name: String,
     version_number: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
     version_description: Option<String>,
     create_time: Time,
     created_by: String,
@@ -86,9 +84,7 @@ struct DeleteLaunchTemplateVersionsAnswer {
 struct DeletedElement {
     launch_template_id: String,
     launch_template_name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     version_number: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     response_error: Option<DeletionError>,
 }
 

@@ -69,7 +69,6 @@ pub(crate) struct DescribeLaunchTemplates {
 #[serde(rename_all = "camelCase")]
 struct LaunchTemplateAnswer {
     launch_template: LaunchTemplateElement,
-    #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<WarningElement>,
 }
 
@@ -77,7 +76,6 @@ struct LaunchTemplateAnswer {
 #[serde(rename_all = "camelCase")]
 struct DescribeLaunchTemplatesAnswer {
     launch_templates: Vec<LaunchTemplateElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 

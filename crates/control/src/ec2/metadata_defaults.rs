@@ -36,16 +36,11 @@ struct GetInstanceMetadataDefaultsAnswer {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DefaultsElement {
-    #[serde(skip_serializing_if = "Option::is_none")]
     http_tokens: Option<HttpTokens>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     http_put_response_hop_limit: Option<HopLimit>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     http_endpoint: Option<Switch>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     instance_metadata_tags: Option<Switch>,
     managed_by: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     http_tokens_enforced: Option<Switch>,
 }
 

@@ -27,7 +27,6 @@ pub(crate) struct DescribeNetworkInterfaces {
 #[serde(rename_all = "camelCase")]
 struct DescribeNetworkInterfacesAnswer {
     network_interface_set: Vec<InterfaceElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 

@@ -30,7 +30,6 @@ pub(crate) struct DescribeInstanceStatus {
 #[serde(rename_all = "camelCase")]
 struct DescribeInstanceStatusAnswer {
     instance_status_set: Vec<StatusElement>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
 }
 
@@ -56,7 +55,6 @@ struct EventElement {
     code: &'static str,
     description: String,
     not_before: Time,
-    #[serde(skip_serializing_if = "Option::is_none")]
     not_after: Option<Time>,
 }
 

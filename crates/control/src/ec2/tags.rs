@@ -122,7 +122,7 @@ pub(crate) fn specified_for(
 
 /// Forgets the tags of something that is no instance, if it has any.
 pub(crate) fn forget(desk: &Desk<'_>, snapshot: &Snapshot, resource_id: &str) -> Option<Change> {
-    let id: model::Line = resource_id.parse().ok()?;
+    let id: Line = resource_id.parse().ok()?;
     snapshot.resource_tags(&desk.scope, id.clone())?;
     Some(Change::DeleteResource(desk.scope.clone(), ResourceKey::Tags(id)))
 }

@@ -1,3 +1,6 @@
+#[path = "../../../network/tests/kernel/waiting.rs"]
+mod waiting;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -9,6 +12,7 @@ use store::{Memory, Origin};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use self::waiting::wait_until;
 use super::*;
 use crate::hosts::Hosts;
 use crate::run::Event;
@@ -87,9 +91,9 @@ impl Scene {
 
     /// Waits until nothing is due, however busy the machine is.
     fn wait(&self, id: InstanceId) {
-        until("it settles", || {
+        wait_until("it settles", || {
             self.progress.settles(&self.store, &[id]);
-            !self.store.current().is_in_transition(id)
+            (!self.store.current().is_in_transition(id)).then_some(())
         });
     }
 
@@ -106,18 +110,6 @@ impl Scene {
             }
         }
         said
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the pause between looks at a condition, which has a deadline"
-)]
-fn until(what: &str, is_done: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !is_done() {
-        assert!(Instant::now() < deadline, "{what}");
-        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -213,7 +205,7 @@ fn many_that_need_nothing_but_a_record_are_launched_in_few_changes() {
         Change::PutInstance(Arc::new(instance), Origin::Api)
     });
     scene.commit(pending.collect());
-    until("all run", || scene.store.current().in_transition().count() == 0);
+    wait_until("all run", || (scene.store.current().in_transition().count() == 0).then_some(()));
     assert!(scene.store.current().generation().as_number() <= before + 10);
     let instance = scene.instance(InstanceId::from_number(1000));
     assert_eq!(instance.attachments, ["listener=127.0.0.1:0".parse().unwrap()]);
@@ -234,7 +226,9 @@ fn an_end_that_fails_is_tried_again_when_somebody_asks_and_told_once() {
         terminate(snapshot, Meant::from(&[id][..]), Instance::default_id(), now())
     };
     scene.store.transact(plan).unwrap();
-    until("it fails", || failure(&scene.instance(id)).is_some_and(|why| why.ends_with(": busy")));
+    wait_until("it fails", || {
+        (failure(&scene.instance(id)).is_some_and(|why| why.ends_with(": busy"))).then_some(())
+    });
     assert!(!scene.progress.settles(&scene.store, &[id]));
     fs::write(scene.directory.path().join("mended"), "").unwrap();
     scene.wait(id);
@@ -247,13 +241,13 @@ fn an_end_that_fails_is_tried_again_when_somebody_asks_and_told_once() {
 fn what_was_under_way_is_done_once_more_after_a_crash() {
     let scene = Scene::with_script("echo $$ >running; exec sleep 60", LONG);
     let id = scene.launch(7, Driver::Exec);
-    until("it runs", || scene.read("running").ends_with('\n'));
+    wait_until("it runs", || (scene.read("running").ends_with('\n')).then_some(()));
     let process = format!("/proc/{}/stat", scene.read("running").trim());
     let (store, directory) = (Arc::clone(&scene.store), tempfile::tempdir().unwrap());
     // The server ends, and its program with it.
     drop(scene);
     let state = || fs::read_to_string(&process).unwrap_or_default();
-    until("it is killed", || state().is_empty() || state().contains(") Z "));
+    wait_until("it is killed", || (state().is_empty() || state().contains(") Z ")).then_some(()));
     assert_eq!(store.snapshot().instance(id).unwrap().state, InstanceState::Pending);
     let scene = Scene::over(directory, store, "/bin/true".as_ref(), LONG);
     scene.wait(id);
@@ -275,7 +269,7 @@ fn what_ended_long_ago_is_forgotten() {
     store.transact(|_| Ok::<_, Infallible>((changes, ()))).unwrap();
     let scene = Scene::over(directory, store, "/bin/true".as_ref(), LONG);
     let count = || scene.store.snapshot().terminated_instances(&scope()).count();
-    until("one is forgotten", || count() == 1);
+    wait_until("one is forgotten", || (count() == 1).then_some(()));
     scene.gone(InstanceId::from_number(2));
 }
 
