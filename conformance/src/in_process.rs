@@ -53,7 +53,7 @@ impl Stage for InProcess {
         let store = Store::open(Box::new(Memory::default())).map_err(|fault| fault.to_string())?;
         let configured = Configured {
             instances: [&scene.instance, &scene.other].map(described).into(),
-            roles: scene.roles.clone(),
+            iam: scene.roles.iter().cloned().map(model::Iam::from).collect(),
             ..Configured::default()
         };
         let fresh = Fresh {

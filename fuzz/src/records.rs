@@ -143,8 +143,7 @@ fn changes(snapshot: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     let instances = snapshot.instances();
     changes.extend(instances.map(|(each, origin)| Change::PutInstance(Arc::clone(each), origin)));
-    let roles = snapshot.roles();
-    changes.extend(roles.map(|(each, origin)| Change::PutRole(Arc::clone(each), origin)));
+    changes.extend(snapshot.iam().map(|(each, origin)| Change::PutIam(each.clone(), origin)));
     changes.extend(snapshot.administrator().cloned().map(Change::PutAdministrator));
     changes.extend(snapshot.identity_keys().cloned().map(Change::PutIdentityKeys));
     changes.extend(snapshot.token_key_ring().cloned().map(Change::PutTokenKeys));
@@ -157,7 +156,7 @@ fn changes(snapshot: &Snapshot) -> Vec<Change> {
 fn picture(snapshot: &Snapshot) -> String {
     let mut instances: Vec<_> = snapshot.instances().map(|each| format!("{each:?}")).collect();
     instances.sort();
-    let roles: Vec<_> = snapshot.roles().map(|each| format!("{each:?}")).collect();
+    let iam: Vec<_> = snapshot.iam().map(|each| format!("{each:?}")).collect();
     let keys = snapshot.token_key_ring().map(|ring| {
         let key = |key: &store::RingKey| (key.key.id(), *key.key.secret().expose(), key.created);
         ring.keys().map(key).collect::<Vec<_>>()

@@ -1,6 +1,6 @@
 //! Who asks, as the signature says.
 
-use model::{Instance, Line, Region, User, spread};
+use model::{Instance, Line, Region, User};
 use store::Snapshot;
 
 /// Who asks, as the signature says.
@@ -18,8 +18,8 @@ impl Caller {
     /// A user, in the partition of a region.
     pub(crate) fn of_user(user: &User, region: &Region) -> Self {
         let (account_id, partition) = (user.account_id, region.partition());
-        let arn = format!("arn:{partition}:iam::{account_id}:user/{}", user.name);
-        Self { account_id, user_id: unique_id(&arn), arn }
+        let arn = user.arn(partition);
+        Self { account_id, user_id: user.unique_id().to_string(), arn }
     }
 
     /// The administrator, whom whoever may use the admin socket is; none before the first start.
@@ -33,15 +33,4 @@ impl Caller {
         #[expect(clippy::expect_used, reason = "made of words that are lines")]
         self.arn.parse().expect("is a line")
     }
-}
-
-/// Makes the unique id of a user, always the same: `AIDA` and 17 letters and digits.
-fn unique_id(arn: &str) -> String {
-    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let number = u128::from(spread(arn)) << 64 | u128::from(spread(&format!("{arn}/id")));
-    let digit = |place: u32| {
-        let index = usize::try_from(number >> (5 * place) & 31).unwrap_or(0);
-        char::from(DIGITS.get(index).copied().unwrap_or(b'A'))
-    };
-    "AIDA".chars().chain((0..17).map(digit)).collect()
 }

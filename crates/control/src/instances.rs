@@ -94,7 +94,9 @@ pub(crate) fn launch(
     if snapshot.instance(instance_id).is_some() {
         return Err(NativeRefusal::InstanceExists(instance_id));
     }
-    if let Some(role) = launch.role.as_ref().filter(|role| snapshot.role(role).is_none()) {
+    let account_id = desk.scope.account_id;
+    let is_unknown = |role: &&RoleName| snapshot.role(account_id, role).is_none();
+    if let Some(role) = launch.role.as_ref().filter(is_unknown) {
         return Err(NativeRefusal::RoleUnknown(role.clone()));
     }
     let gone = lifecycle::forgotten(snapshot, desk.scope.clone(), instance_id);
@@ -167,7 +169,7 @@ fn refuse_described(snapshot: &Snapshot, id: InstanceId) -> Result<(), NativeRef
 
 fn check_role(snapshot: &Snapshot, instance: &Instance) -> Result<(), NativeRefusal> {
     let role = instance.instance_profile.as_ref().and_then(|profile| profile.role.as_ref());
-    match role.filter(|role| snapshot.role(role).is_none()) {
+    match role.filter(|role| snapshot.role(instance.account_id, role).is_none()) {
         Some(role) => Err(NativeRefusal::RoleUnknown(role.clone())),
         None => Ok(()),
     }

@@ -4,31 +4,28 @@
 //! Facts of a described instance follow the file at every start. Its options do not: those that
 //! the file names are set like a modify at that moment, the others stay as they were last set.
 
+mod iam;
 mod refusal;
-mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::{
-    Attachment, CredentialSource, Generation, Instance, InstanceId, Line, OptionLayer,
-    OptionsChange, Role, RoleName, Secret, Timestamp, User,
+    Attachment, CredentialSource, Generation, Iam, IamKey, Instance, InstanceId, Line, OptionLayer,
+    OptionsChange, Role, RoleName, Secret, Timestamp,
 };
 use store::{Administrator, Change, Origin, Snapshot, TokenKeyRing};
 
 pub use self::refusal::StartRefusal;
-pub use self::users::UserName;
 
 /// What the settings ask of a start.
 #[derive(Clone, Debug, Default)]
 pub struct Configured {
     /// The `[[instance]]` tables.
     pub instances: Vec<Described>,
-    /// The `[[role]]` tables.
-    pub roles: Vec<Role>,
-    /// The `[[user]]` tables.
-    pub users: Vec<User>,
+    /// What the tables describe that IAM keeps: `[[role]]`, `[[user]]` and the like.
+    pub iam: Vec<Iam>,
     /// The instance that the `--listen` addresses serve; the built-in one if none is named.
     pub default_instance: Option<InstanceId>,
     /// Set on that instance at this start.
@@ -88,15 +85,13 @@ pub fn start(
     let mut planned = Planned::from_snapshot(snapshot);
     let generation = snapshot.generation().next();
     planned.describe(std::mem::take(&mut configured.instances), generation)?;
-    planned.describe_roles(std::mem::take(&mut configured.roles))?;
     let new = changes.iter().find_map(|change| {
         let Change::PutAdministrator(new) = change else { return None };
         Some(new)
     });
-    if let Some(administrator) = new.or(snapshot.administrator()) {
-        planned.describe_users(std::mem::take(&mut configured.users), administrator)?;
-    }
-    planned.make_default_instance(default);
+    let administrator = new.or(snapshot.administrator());
+    planned.describe_iam(std::mem::take(&mut configured.iam), administrator, now)?;
+    planned.make_default_instance(default, now);
     let Some((instance, _)) = planned.instances.get_mut(&default) else {
         return Err(StartRefusal::NoDefaultInstance(default));
     };
@@ -159,17 +154,14 @@ fn access_key_id(random: [u8; 16]) -> Line {
 /// Instances and roles as they are to be.
 struct Planned {
     instances: BTreeMap<InstanceId, (Arc<Instance>, Origin)>,
-    roles: BTreeMap<RoleName, (Arc<Role>, Origin)>,
-    users: BTreeMap<UserName, (Arc<User>, Origin)>,
+    iam: BTreeMap<IamKey, (Iam, Origin)>,
 }
 
 impl Planned {
     fn from_snapshot(snapshot: &Snapshot) -> Self {
         let instances = snapshot.instances().map(|(i, origin)| (i.id, (Arc::clone(i), origin)));
-        let roles = snapshot.roles().map(|(r, origin)| (r.name.clone(), (Arc::clone(r), origin)));
-        let users =
-            snapshot.users().map(|(user, origin)| (UserName::of(user), (Arc::clone(user), origin)));
-        Self { instances: instances.collect(), roles: roles.collect(), users: users.collect() }
+        let iam = snapshot.iam().map(|(kept, origin)| (kept.key(), (kept.clone(), origin)));
+        Self { instances: instances.collect(), iam: iam.collect() }
     }
 
     /// Puts what the file describes in place of what it described before.
@@ -205,30 +197,20 @@ impl Planned {
         Ok(())
     }
 
-    /// The same with roles.
-    fn describe_roles(&mut self, roles: Vec<Role>) -> Result<(), StartRefusal> {
-        let mut named = BTreeSet::new();
-        for role in roles {
-            if !named.insert(role.name.clone()) {
-                return Err(StartRefusal::Twice(format!("role `{}`", role.name)));
-            }
-            self.roles.insert(role.name.clone(), (Arc::new(role), Origin::Config));
-        }
-        self.roles.retain(|name, (_, origin)| *origin == Origin::Api || named.contains(name));
-        Ok(())
-    }
-
-    fn make_default_instance(&mut self, default: InstanceId) {
-        if default == Instance::default_id() {
-            let made = || (Arc::new(Instance::default_instance()), Origin::Api);
-            self.instances.entry(default).or_insert_with(made);
-        }
-        let role =
-            Instance::default_instance().instance_profile.and_then(|profile| profile.role.clone());
+    fn make_default_instance(&mut self, default: InstanceId, now: Timestamp) {
+        let built_in = Instance::default_instance();
+        let role = built_in.instance_profile.as_ref().and_then(|profile| profile.role.clone());
         if let Some(name) = role {
             let credentials = CredentialSource::BuiltIn {};
-            let made = || (Arc::new(Role { name: name.clone(), credentials }), Origin::Api);
-            self.roles.entry(name.clone()).or_insert_with(made);
+            let role = Role { created: now, ..Role::described(name, credentials) };
+            let profile = iam::profile_of(&role);
+            for kept in [Iam::from(role), Iam::from(profile)] {
+                self.iam.entry(kept.key()).or_insert((kept, Origin::Api));
+            }
+        }
+        if default == Instance::default_id() {
+            let made = || (Arc::new(built_in), Origin::Api);
+            self.instances.entry(default).or_insert_with(made);
         }
     }
 
@@ -249,7 +231,8 @@ impl Planned {
             // One that was launched with a role which the file no longer describes is served without
             // credentials: whoever may launch must not be able to keep the server from starting.
             let is_described = *origin == Origin::Config;
-            if let Some(role) = role.filter(|role| is_described && !self.roles.contains_key(role)) {
+            let has_role = |role: &RoleName| self.has_role(instance.account_id, role);
+            if let Some(role) = role.filter(|role| is_described && !has_role(role)) {
                 let role = role.clone();
                 return Err(StartRefusal::RoleWithoutSource { instance: instance_id, role });
             }
@@ -280,12 +263,8 @@ impl Planned {
             let is_gone = !self.instances.contains_key(&instance.id);
             is_gone.then_some(Change::DeleteInstance(instance.id))
         });
-        let gone_roles = snapshot.roles().filter_map(|(role, _)| {
-            let is_gone = !self.roles.contains_key(&role.name);
-            is_gone.then(|| Change::DeleteRole(role.name.clone()))
-        });
-        let gone: Vec<_> = gone_instances.chain(gone_roles).collect();
-        let users = users::changes(std::mem::take(&mut self.users), snapshot);
+        let gone: Vec<_> = gone_instances.collect();
+        let iam = self.iam_changes(snapshot);
         let instances = self.instances.into_values().filter_map(|(mut instance, origin)| {
             let id = instance.id;
             let old = snapshot.instance(id);
@@ -296,11 +275,7 @@ impl Planned {
             Arc::make_mut(&mut instance).last_modified = now;
             Some(Change::PutInstance(instance, origin))
         });
-        let roles = self.roles.into_values().filter_map(|(role, origin)| {
-            let is_same = snapshot.role(&role.name).is_some_and(|old| *old == role);
-            (!is_same).then_some(Change::PutRole(role, origin))
-        });
-        gone.into_iter().chain(instances).chain(roles).chain(users).collect()
+        gone.into_iter().chain(instances).chain(iam).collect()
     }
 }
 

@@ -31,6 +31,7 @@ mod attributes;
 mod driver;
 mod event;
 mod fault;
+mod iam;
 mod id;
 mod instance;
 mod interface;
@@ -38,6 +39,7 @@ mod layers;
 mod line;
 mod observation;
 mod options;
+mod organization;
 mod resource;
 mod role;
 mod secret;
@@ -58,6 +60,10 @@ pub use event::{
     SpotInterruption,
 };
 pub use fault::in_full;
+pub use iam::{
+    Group, Iam, IamKey, IamKind, IamName, IamPath, ManagedPolicy, Permissions, PolicyArn,
+    PolicyDocument, PolicyVersion, RegisteredInstanceProfile, unique_id,
+};
 pub use id::{
     AccountId, AmiId, AssociationId, Generation, IdRefusal, IdText, InstanceId, InterfaceId,
     KernelId, LaunchTemplateId, RamdiskId, Region, ReservationId, SecurityGroupId, SubnetId, VpcId,
@@ -72,6 +78,10 @@ pub use layers::{OptionLayer, OptionLayers};
 pub use line::{Line, LineRefusal};
 pub use observation::{Observation, Outcome, RequestVersion, TokenUndelivered, UndeliveredReason};
 pub use options::{HopLimit, HttpTokens, MetadataOptions, OptionsChange, Switch};
+pub use organization::{
+    ControlPolicy, Member, Organization, OrganizationId, OrganizationalUnit, OrganizationalUnitId,
+    PolicyId, PolicyType, RootId, Target,
+};
 pub use resource::{
     Idempotency, Image, ImdsSupport, LaunchTemplate, LaunchTemplateVersion, MetadataDefaults,
     RegisteredKeyPair, RegisteredSecurityGroup, Resource, ResourceKey, ResourceKind, ResourceTags,
@@ -87,5 +97,5 @@ pub use state::InstanceState;
 pub use tag::{TagKey, TagRefusal};
 pub use time::{Timestamp, TimestampRefusal};
 pub use token::{TokenTtl, TtlRefusal};
-pub use user::{AccessKey, User};
+pub use user::{AccessKey, KeyStatus, User};
 pub use user_data::{UserData, UserDataRefusal};

@@ -1,12 +1,15 @@
 //! Roles, and where their credentials come from.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::serial::{spelled, written_as_text};
-use crate::{Line, Secret, Timestamp};
+use crate::{
+    AccountId, IamName, IamPath, Line, Permissions, PolicyDocument, Secret, TagKey, Timestamp,
+};
 
 /// The name of an IAM role or instance profile: 1 to 64 letters, digits and `+=,.@_-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +71,7 @@ spelled! {
 #[serde(deny_unknown_fields)]
 pub struct InstanceProfile {
     /// The profile's name.
-    pub name: RoleName,
+    pub name: IamName,
     /// The profile's id, such as `AIPAABCDEFGHIJKLMNOPQ`.
     #[serde(default = "unset_profile_id")]
     pub id: Line,
@@ -83,7 +86,12 @@ pub struct InstanceProfile {
 impl InstanceProfile {
     /// Makes the profile that the console makes for a role: with the role's name.
     pub fn of_role(role: RoleName) -> Self {
-        Self { name: role.clone(), id: unset_profile_id(), role: Some(role), status: active() }
+        Self {
+            name: IamName::from(role.clone()),
+            id: unset_profile_id(),
+            role: Some(role),
+            status: active(),
+        }
     }
 }
 
@@ -134,14 +142,71 @@ pub enum CredentialSource {
     Static(StaticCredentials),
 }
 
-/// A role whose credentials instances can read.
+/// A role: what its sessions may do, who may begin one, and where the credentials come from that
+/// instances read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
     /// The role's name.
     pub name: RoleName,
+    /// The account it is of.
+    #[serde(default = "first_account")]
+    pub account_id: AccountId,
+    /// Its path.
+    #[serde(default)]
+    pub path: IamPath,
+    /// Its unique id, such as `AROA…`; none if it is drawn from account and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Line>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Line>,
+    /// When it was created.
+    #[serde(default)]
+    pub created: Timestamp,
+    /// Who may assume it: its trust policy.
+    #[serde(default = "PolicyDocument::trust_of_ec2")]
+    pub assume_role_policy_document: PolicyDocument,
+    /// How many seconds a session may last at most.
+    #[serde(default = "an_hour")]
+    pub max_session_duration: u32,
+    /// What its sessions may do.
+    #[serde(default, skip_serializing_if = "Permissions::is_empty")]
+    pub permissions: Permissions,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<TagKey, Box<str>>,
     /// Where its credentials come from.
     #[serde(flatten)]
     pub credentials: CredentialSource,
+}
+
+impl Role {
+    /// Makes a role that EC2 may assume and that may do nothing, as a description that says nothing
+    /// else means it.
+    pub fn described(name: RoleName, credentials: CredentialSource) -> Self {
+        Self {
+            name,
+            account_id: first_account(),
+            path: IamPath::default(),
+            id: None,
+            description: None,
+            created: Timestamp::default(),
+            assume_role_policy_document: PolicyDocument::trust_of_ec2(),
+            max_session_duration: an_hour(),
+            permissions: Permissions::default(),
+            tags: BTreeMap::new(),
+            credentials,
+        }
+    }
+}
+
+/// The account of whatever is described without one.
+fn first_account() -> AccountId {
+    crate::Instance::default_instance().account_id
+}
+
+fn an_hour() -> u32 {
+    3600
 }
 
 #[cfg(test)]
@@ -165,7 +230,12 @@ mod tests {
     fn a_role_is_written_flat() {
         let text = r#"{"name":"app","source":"process","command":["get-keys","--json"]}"#;
         let role: Role = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&role).unwrap(), text);
+        let written = serde_json::to_string(&role).unwrap();
+        assert!(
+            written.ends_with(r#""source":"process","command":["get-keys","--json"]}"#),
+            "{written}"
+        );
+        assert_eq!(serde_json::from_str::<Role>(&written).unwrap(), role);
         let refusal = serde_json::from_str::<Role>(r#"{"name":"app"}"#).unwrap_err();
         assert!(refusal.to_string().contains("missing field `source`"), "{refusal}");
     }

@@ -8,7 +8,7 @@ use crate::serial::written_as_text;
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Written to the second, as AWS does: `2025-03-04T09:41:12Z`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 /// A text is not a point in time.

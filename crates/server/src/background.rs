@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{CredentialSource, Role, RoleName};
+use model::{CredentialSource, Iam, Role, RoleName};
 use store::Store;
 use tokio::sync::oneshot;
 
@@ -28,8 +28,9 @@ pub(crate) fn fetch_credentials(
 ) -> impl Future<Output = ()> + use<> {
     let snapshot = store.snapshot();
     let mut first = Vec::new();
-    for (role, _) in snapshot.roles() {
-        if let Role { name, credentials: CredentialSource::Process { command } } = &**role {
+    for (kept, _) in snapshot.iam() {
+        let Iam::Role(role) = kept else { continue };
+        if let Role { name, credentials: CredentialSource::Process { command }, .. } = &**role {
             let (name, command) = (name.clone(), command.clone());
             let (service, clock, notices) = (Arc::clone(service), clock.clone(), notices.clone());
             let (fetched, done) = oneshot::channel();

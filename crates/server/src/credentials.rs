@@ -281,10 +281,8 @@ mod tests {
     #[test]
     fn fetched_credentials_are_served_until_they_end() {
         let held = HeldCredentials::default();
-        let role = Role {
-            name: "app".parse().unwrap(),
-            credentials: CredentialSource::Process { command: vec!["get-keys".to_owned()] },
-        };
+        let source = CredentialSource::Process { command: vec!["get-keys".to_owned()] };
+        let role = Role::described("app".parse().unwrap(), source);
         let find = |now| held.find(Some(&role), now);
         assert!(matches!(find(NOW), RoleCredentials::Unavailable { .. }));
         held.keep(&role.name, read(&printed("2025-03-04T11:00:00Z")).unwrap());

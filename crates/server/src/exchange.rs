@@ -302,8 +302,10 @@ impl Sources for Drawn<'_, '_> {
     }
 
     fn role_credentials(&self, role: &RoleName) -> RoleCredentials {
-        let Exchange { service, snapshot, now, .. } = self.exchange;
-        service.credentials.find(snapshot.role(role).map(|role| &**role), now.wall)
+        let Exchange { service, snapshot, instance, now, .. } = self.exchange;
+        let account_id = instance.as_ref().ok().map(|instance| instance.account_id);
+        let role = account_id.and_then(|account_id| snapshot.role(account_id, role));
+        service.credentials.find(role.map(|role| &**role), now.wall)
     }
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {

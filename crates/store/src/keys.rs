@@ -95,13 +95,18 @@ impl Administrator {
     /// The administrator's user name.
     pub const NAME: &str = "admin";
 
+    /// The managed policy that lets the administrator do everything.
+    pub const POLICY: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+
     /// Returns the administrator as a user of the account.
     pub fn user(&self) -> User {
         #[expect(clippy::expect_used, reason = "a constant that the tests parse")]
         let name: RoleName = Self::NAME.parse().expect("is a name");
         let (id, secret) = (self.access_key_id.clone(), self.secret_access_key.clone());
-        let access_keys = vec![AccessKey { id, secret, session_token: None, expiration: None }];
-        User { name, account_id: self.account_id, access_keys }
+        let mut user = User::described(self.account_id, name);
+        user.access_keys.push(AccessKey::new(id, secret, Timestamp::default()));
+        user.permissions.attached.extend(Self::POLICY.parse());
+        user
     }
 }
 

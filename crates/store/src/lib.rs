@@ -25,9 +25,11 @@
 //! **Where do I start reading?** [`Store::transact`].
 
 mod backend;
+mod iam;
 mod keys;
 mod load;
 mod memory;
+mod organization;
 mod record;
 mod redb;
 mod resources;
@@ -37,8 +39,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use model::{
-    AccountId, Common, Generation, Instance, InstanceId, InstanceRefusal, Resource, ResourceKey,
-    Role, RoleName, Scope, User,
+    Common, ControlPolicy, Generation, Iam, IamKey, Instance, InstanceId, InstanceRefusal,
+    Organization, PolicyId, Resource, ResourceKey, Scope,
 };
 use tokio::sync::watch;
 
@@ -63,30 +65,35 @@ pub struct Store {
 /// One change to what is stored.
 #[derive(Clone, Debug)]
 pub enum Change {
+    /// Forgets a policy of the organization.
+    DeleteControlPolicy(PolicyId),
+    /// Forgets what IAM keeps.
+    DeleteIam(IamKey),
     /// Forgets an instance.
     DeleteInstance(InstanceId),
+    /// Forgets the organization.
+    DeleteOrganization,
     /// Forgets what an account has in a region.
     DeleteResource(Scope, ResourceKey),
-    /// Forgets a role.
-    DeleteRole(RoleName),
-    /// Forgets a user of an account.
-    DeleteUser(AccountId, RoleName),
     /// Keeps the administrator.
     PutAdministrator(Administrator),
+    /// Keeps a policy of the organization, in place of the one with its id.
+    PutControlPolicy(Arc<ControlPolicy>, Origin),
+    /// Keeps a group, an instance profile, a policy, a role or a user, in place of the one with its
+    /// key.
+    PutIam(Iam, Origin),
     /// Keeps the keys that sign identity documents.
     PutIdentityKeys(IdentityKeyRecord),
     /// Keeps an instance, in place of the one with its id.
     PutInstance(Arc<Instance>, Origin),
     /// Keeps the key of the built-in credential source.
     PutIssuerKey(metadata::IssuerKey),
+    /// Keeps the organization, in place of the one there is.
+    PutOrganization(Arc<Organization>, Origin),
     /// Keeps what an account has in a region, in place of what has the same key.
     PutResource(Scope, Arc<Resource>),
-    /// Keeps a role, in place of the one with its name.
-    PutRole(Arc<Role>, Origin),
     /// Keeps the keys of session tokens.
     PutTokenKeys(Arc<TokenKeyRing>),
-    /// Keeps a user, in place of the one of its account and name.
-    PutUser(Arc<User>, Origin),
 }
 
 /// Why the store could not be opened.

@@ -11,7 +11,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use metadata::{IssuerKey, TokenKey};
-use model::{AccountId, Common, Instance, Line, Resource, Role, Scope, Secret, Timestamp, User};
+use model::{
+    AccountId, Common, ControlPolicy, Group, Iam, IamKind, Instance, Line, ManagedPolicy,
+    Organization, RegisteredInstanceProfile, Resource, Role, Scope, Secret, Timestamp, User,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -25,8 +28,20 @@ pub(crate) const DIGEST_BYTES: usize = 8;
 
 /// The kinds of records besides those of resources, which have theirs in the model.
 #[cfg(test)]
-pub(crate) const KINDS: [&str; 7] =
-    ["administrator", "identity-keys", "instance", "issuer-key", "role", "token-keys", "user"];
+pub(crate) const KINDS: [&str; 12] = [
+    "administrator",
+    "control-policy",
+    "group",
+    "identity-keys",
+    "instance",
+    "instance-profile",
+    "issuer-key",
+    "organization",
+    "policy",
+    "role",
+    "token-keys",
+    "user",
+];
 
 /// Why a record cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,20 +89,29 @@ struct ResourceRecord {
     resource: Arc<Resource>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UserRecord {
-    v: V1,
-    origin: Origin,
-    user: Arc<User>,
+/// Records that hold one thing and where it was described, under the name of its kind.
+macro_rules! records {
+    ($($record:ident { $field:ident: $type:ty })+) => {
+        $(
+            #[derive(Serialize, Deserialize)]
+            #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+            struct $record {
+                v: V1,
+                origin: Origin,
+                $field: Arc<$type>,
+            }
+        )+
+    };
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RoleRecord {
-    v: V1,
-    origin: Origin,
-    role: Arc<Role>,
+records! {
+    ControlPolicyRecord { control_policy: ControlPolicy }
+    GroupRecord { group: Group }
+    InstanceProfileRecord { instance_profile: RegisteredInstanceProfile }
+    OrganizationRecord { organization: Organization }
+    PolicyRecord { policy: ManagedPolicy }
+    RoleRecord { role: Role }
+    UserRecord { user: User }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,11 +148,14 @@ struct AdministratorRecord {
 /// Returns the key of the record that a change writes or deletes.
 fn key_of(change: &Change) -> String {
     match change {
+        Change::DeleteControlPolicy(id) => format!("control-policy/{id}"),
+        Change::DeleteIam(key) => key.to_string(),
         Change::DeleteInstance(id) => format!("instance/{id}"),
+        Change::DeleteOrganization | Change::PutOrganization(..) => "organization".to_owned(),
         Change::DeleteResource(scope, key) => format!("{}/{scope}/{key}", key.kind()),
-        Change::DeleteRole(name) => format!("role/{name}"),
-        Change::DeleteUser(account_id, name) => format!("user/{account_id}/{name}"),
         Change::PutAdministrator(_) => "administrator".to_owned(),
+        Change::PutControlPolicy(policy, _) => format!("control-policy/{}", policy.id),
+        Change::PutIam(kept, _) => kept.key().to_string(),
         Change::PutIdentityKeys(_) => "identity-keys".to_owned(),
         Change::PutInstance(instance, _) => format!("instance/{}", instance.id),
         Change::PutIssuerKey(_) => "issuer-key".to_owned(),
@@ -136,9 +163,7 @@ fn key_of(change: &Change) -> String {
             let key = resource.key();
             format!("{}/{scope}/{key}", key.kind())
         }
-        Change::PutRole(role, _) => format!("role/{}", role.name),
         Change::PutTokenKeys(_) => "token-keys".to_owned(),
-        Change::PutUser(user, _) => format!("user/{}/{}", user.account_id, user.name),
     }
 }
 
@@ -146,10 +171,11 @@ fn key_of(change: &Change) -> String {
 pub(crate) fn encode(change: &Change) -> Write {
     let name = key_of(change);
     match change {
-        Change::DeleteInstance(_)
-        | Change::DeleteResource(..)
-        | Change::DeleteRole(_)
-        | Change::DeleteUser(..) => Write { key: name, value: None },
+        Change::DeleteControlPolicy(_)
+        | Change::DeleteIam(_)
+        | Change::DeleteInstance(_)
+        | Change::DeleteOrganization
+        | Change::DeleteResource(..) => Write { key: name, value: None },
         Change::PutAdministrator(administrator) => put(
             name,
             &AdministratorRecord {
@@ -159,6 +185,11 @@ pub(crate) fn encode(change: &Change) -> Write {
                 secret_access_key: administrator.secret_access_key.clone(),
             },
         ),
+        Change::PutControlPolicy(policy, origin) => {
+            let control_policy = Arc::clone(policy);
+            put(name, &ControlPolicyRecord { v: V1::One, origin: *origin, control_policy })
+        }
+        Change::PutIam(kept, origin) => encode_iam(name, kept, *origin),
         Change::PutIdentityKeys(IdentityKeyRecord(secret)) => {
             put(name, &SecretRecord { v: V1::One, secret: secret.clone() })
         }
@@ -169,13 +200,14 @@ pub(crate) fn encode(change: &Change) -> Write {
         Change::PutIssuerKey(key) => {
             put(name, &SecretRecord { v: V1::One, secret: encode_key(key.secret()) })
         }
+        Change::PutOrganization(organization, origin) => {
+            let organization = Arc::clone(organization);
+            put(name, &OrganizationRecord { v: V1::One, origin: *origin, organization })
+        }
         Change::PutResource(scope, resource) => put(
             name,
             &ResourceRecord { v: V1::One, scope: scope.clone(), resource: Arc::clone(resource) },
         ),
-        Change::PutRole(role, origin) => {
-            put(name, &RoleRecord { v: V1::One, origin: *origin, role: Arc::clone(role) })
-        }
         Change::PutTokenKeys(ring) => {
             let keys = ring
                 .keys()
@@ -187,10 +219,58 @@ pub(crate) fn encode(change: &Change) -> Write {
                 .collect();
             put(name, &TokenKeysRecord { v: V1::One, keys })
         }
-        Change::PutUser(user, origin) => {
-            put(name, &UserRecord { v: V1::One, origin: *origin, user: Arc::clone(user) })
-        }
     }
+}
+
+fn encode_iam(name: String, kept: &Iam, origin: Origin) -> Write {
+    let v = V1::One;
+    match kept.clone() {
+        Iam::Group(group) => put(name, &GroupRecord { v, origin, group }),
+        Iam::InstanceProfile(instance_profile) => {
+            put(name, &InstanceProfileRecord { v, origin, instance_profile })
+        }
+        Iam::Policy(policy) => put(name, &PolicyRecord { v, origin, policy }),
+        Iam::Role(role) => put(name, &RoleRecord { v, origin, role }),
+        Iam::User(user) => put(name, &UserRecord { v, origin, user }),
+    }
+}
+
+fn read_iam(kind: IamKind, text: &[u8]) -> Result<Change, RecordFault> {
+    let (kept, origin) = match kind {
+        IamKind::Group => {
+            let GroupRecord { origin, group, .. } = parse(text)?;
+            (Iam::Group(group), origin)
+        }
+        IamKind::InstanceProfile => {
+            let InstanceProfileRecord { origin, instance_profile, .. } = parse(text)?;
+            (Iam::InstanceProfile(instance_profile), origin)
+        }
+        IamKind::Policy => {
+            let PolicyRecord { origin, policy, .. } = parse(text)?;
+            (Iam::Policy(policy), origin)
+        }
+        IamKind::Role => {
+            let RoleRecord { origin, role, .. } = parse(text)?;
+            (Iam::Role(role), origin)
+        }
+        IamKind::User => {
+            let UserRecord { origin, user, .. } = parse(text)?;
+            (Iam::User(user), origin)
+        }
+    };
+    Ok(Change::PutIam(kept, origin))
+}
+
+/// Writes a record under another key. A damaged one stays damaged.
+pub(crate) fn moved(from: &str, to: &str, value: &[u8]) -> Write {
+    let key = to.to_owned();
+    let value = match value.split_first_chunk() {
+        Some((digest, text)) if *digest == digest_of(from, text) => {
+            [&digest_of(to, text)[..], text].concat()
+        }
+        Some(_) | None => value.to_vec(),
+    };
+    Write { key, value: Some(value) }
 }
 
 /// Reads a record back as the change that wrote it. What an instance has in common with those that
@@ -214,6 +294,10 @@ fn read(key: &str, value: &[u8], common: &mut Common) -> Result<Change, RecordFa
                 secret_access_key: record.secret_access_key,
             }))
         }
+        "control-policy" => {
+            let record: ControlPolicyRecord = parse(text)?;
+            Ok(Change::PutControlPolicy(record.control_policy, record.origin))
+        }
         "identity-keys" => {
             let record: SecretRecord = parse(text)?;
             Ok(Change::PutIdentityKeys(IdentityKeyRecord(record.secret)))
@@ -228,9 +312,9 @@ fn read(key: &str, value: &[u8], common: &mut Common) -> Result<Change, RecordFa
             let record: SecretRecord = parse(text)?;
             Ok(Change::PutIssuerKey(IssuerKey::new(decode_key(&record.secret)?)))
         }
-        "role" => {
-            let record: RoleRecord = parse(text)?;
-            Ok(Change::PutRole(record.role, record.origin))
+        "organization" => {
+            let record: OrganizationRecord = parse(text)?;
+            Ok(Change::PutOrganization(record.organization, record.origin))
         }
         "token-keys" => {
             let record: TokenKeysRecord = parse(text)?;
@@ -243,15 +327,14 @@ fn read(key: &str, value: &[u8], common: &mut Common) -> Result<Change, RecordFa
                 .map(|ring| Change::PutTokenKeys(Arc::new(ring)))
                 .ok_or(RecordFault::Key)
         }
-        "user" => {
-            let record: UserRecord = parse(text)?;
-            Ok(Change::PutUser(record.user, record.origin))
-        }
         kind if kind.parse::<model::ResourceKind>().is_ok() => {
             let record: ResourceRecord = parse(text)?;
             Ok(Change::PutResource(record.scope, record.resource))
         }
-        _ => Err(RecordFault::UnknownKind),
+        kind => match kind.parse::<IamKind>() {
+            Ok(kind) => read_iam(kind, text),
+            Err(_) => Err(RecordFault::UnknownKind),
+        },
     }
 }
 

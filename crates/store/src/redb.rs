@@ -13,13 +13,17 @@ use ::redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _,
 use model::Generation;
 
 use crate::backend::{BATCH_RECORDS, Backend, BackendFault, Record, Write};
+use crate::record;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 
 /// The format of the records (docs/reference/state.md). A new one needs code here that reads the
 /// old.
-pub(crate) const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 3;
+
+/// The account that every role was of in formats 1 and 2.
+const FIRST_ACCOUNT: &str = "123456789012";
 
 /// LIMIT: what redb keeps of the file in memory: the path to a record or two. Everything is read
 /// once, and changes are few; what they need, the system has at hand.
@@ -71,13 +75,15 @@ impl Redb {
             let found = {
                 let mut meta =
                     write.open_table(META).map_err(|fault| damaged(&self.path, &fault))?;
-                write.open_table(RECORDS).map_err(|fault| damaged(&self.path, &fault))?;
+                let mut records =
+                    write.open_table(RECORDS).map_err(|fault| damaged(&self.path, &fault))?;
                 let found = meta
                     .get("format")
                     .map_err(|fault| damaged(&self.path, &fault))?
                     .map(|format| format.value());
-                // Format 1 has fewer kinds of records, and those that it has are the same.
                 if found.is_none_or(|found| found < FORMAT) {
+                    name_accounts_of_roles(&mut records)
+                        .map_err(|fault| damaged(&self.path, &fault))?;
                     meta.insert("format", FORMAT).map_err(|fault| damaged(&self.path, &fault))?;
                 }
                 found.unwrap_or(FORMAT)
@@ -158,6 +164,27 @@ impl std::fmt::Debug for Redb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Redb({})", self.path.display())
     }
+}
+
+/// Brings records of an older format up to date. Formats 1 and 2 have fewer kinds of records, and
+/// those that they have are the same, but for the names of roles: they were all of one account.
+fn name_accounts_of_roles(
+    records: &mut ::redb::Table<'_, &'static str, &'static [u8]>,
+) -> Result<(), ::redb::StorageError> {
+    let mut old = Vec::new();
+    for row in records.range("role/".."role0")? {
+        let (key, value) = row?;
+        if let [_, name] = key.value().split('/').collect::<Vec<_>>()[..] {
+            old.push((name.to_owned(), value.value().to_vec()));
+        }
+    }
+    for (name, value) in old {
+        let write =
+            record::moved(&format!("role/{name}"), &format!("role/{FIRST_ACCOUNT}/{name}"), &value);
+        records.remove(format!("role/{name}").as_str())?;
+        records.insert(write.key.as_str(), write.value.unwrap_or_default().as_slice())?;
+    }
+    Ok(())
 }
 
 /// redb panics on some kinds of damage; a damaged file is no reason to lose more than the call.

@@ -1,12 +1,12 @@
-//! What accounts have in regions besides instances, and who may ask for it.
+//! What accounts have in regions besides instances.
 
 use std::sync::Arc;
 
 use model::{
-    AccessKey, AmiId, Idempotency, Image, Instance, InstanceId, LaunchTemplate, LaunchTemplateId,
+    AmiId, Idempotency, Image, Instance, InstanceId, LaunchTemplate, LaunchTemplateId,
     LaunchTemplateVersion, Line, MetadataDefaults, RegisteredKeyPair, RegisteredSecurityGroup,
     Resource, ResourceKey, ResourceKind, ResourceTags, Scope, SecurityGroupId, Subnet, SubnetId,
-    User, Vpc, VpcId,
+    Vpc, VpcId,
 };
 use rpds::RedBlackTreeMapSync;
 
@@ -188,11 +188,5 @@ impl Snapshot {
     ) -> impl Iterator<Item = (&Scope, &Arc<Resource>)> {
         let places = self.resources.0.iter().filter(|((_, kind), _)| kinds.contains(kind));
         places.flat_map(|((scope, _), all)| all.values().map(move |resource| (scope, resource)))
-    }
-
-    /// Finds who has an access key, and the key. The administrator is a user too.
-    pub fn access_key(&self, id: &str) -> Option<(&Arc<User>, &AccessKey)> {
-        let user = self.access_keys.get(&id.parse::<Line>().ok()?)?;
-        user.access_keys.iter().find(|key| &*key.id == id).map(|key| (user, key))
     }
 }

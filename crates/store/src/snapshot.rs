@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use metadata::{IssuerKey, TokenKeys};
-use model::{
-    AccountId, Attachment, Generation, Instance, InstanceId, Line, MacAddress, Role, RoleName, User,
-};
+use model::{Attachment, Generation, Instance, InstanceId, MacAddress};
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::Change;
+use crate::iam::IamStore;
 use crate::keys::{Administrator, IdentityKeyRecord, TokenKeyRing};
+use crate::organization::OrganizationStore;
 use crate::resources::Resources;
 
 /// Where a thing was described.
@@ -52,11 +52,9 @@ pub struct Snapshot {
     sources_released: Generation,
     /// The instances whose drivers have something to do.
     in_transition: RedBlackTreeSetSync<InstanceId>,
-    roles: RedBlackTreeMapSync<RoleName, (Arc<Role>, Origin)>,
+    pub(crate) iam: IamStore,
+    pub(crate) organization: OrganizationStore,
     pub(crate) resources: Resources,
-    users: RedBlackTreeMapSync<(AccountId, RoleName), (Arc<User>, Origin)>,
-    /// Whose each access key is.
-    pub(crate) access_keys: RedBlackTreeMapSync<Line, Arc<User>>,
     token_keys: Option<(Arc<TokenKeys>, Arc<TokenKeyRing>)>,
     issuer_key: Option<IssuerKey>,
     administrator: Option<Administrator>,
@@ -74,10 +72,9 @@ impl Snapshot {
             entrances_since: generation,
             sources_released: generation,
             in_transition: RedBlackTreeSetSync::new_sync(),
-            roles: RedBlackTreeMapSync::new_sync(),
+            iam: IamStore::default(),
+            organization: OrganizationStore::default(),
             resources: Resources::default(),
-            users: RedBlackTreeMapSync::new_sync(),
-            access_keys: RedBlackTreeMapSync::new_sync(),
             token_keys: None,
             issuer_key: None,
             administrator: None,
@@ -117,15 +114,18 @@ impl Snapshot {
                 self.instances.remove_mut(&id);
                 self.in_transition.remove_mut(&id);
             }
-            Change::DeleteRole(name) => {
-                self.roles.remove_mut(&name);
-            }
+            Change::DeleteControlPolicy(id) => self.organization.delete_policy(&id),
+            Change::DeleteIam(key) => self.iam.delete(&key),
+            Change::DeleteOrganization => self.organization.put(None),
             Change::DeleteResource(scope, key) => self.resources.delete(scope, &key),
-            Change::DeleteUser(account_id, name) => self.forget_user(&(account_id, name)),
             Change::PutAdministrator(administrator) => {
-                self.know_keys_of(&Arc::new(administrator.user()));
+                self.iam.know_keys_of(&Arc::new(administrator.user()));
                 self.administrator = Some(administrator);
             }
+            Change::PutControlPolicy(policy, origin) => {
+                self.organization.put_policy(policy, origin);
+            }
+            Change::PutIam(kept, origin) => self.iam.put(kept, origin),
             Change::PutIdentityKeys(keys) => self.identity_keys = Some(keys),
             Change::PutInstance(instance, origin) => {
                 self.claim(&instance)?;
@@ -137,39 +137,15 @@ impl Snapshot {
                 self.instances.insert_mut(instance.id, (instance, origin));
             }
             Change::PutIssuerKey(key) => self.issuer_key = Some(key),
-            Change::PutResource(scope, resource) => self.resources.put(scope, resource),
-            Change::PutRole(role, origin) => {
-                self.roles.insert_mut(role.name.clone(), (role, origin));
+            Change::PutOrganization(organization, origin) => {
+                self.organization.put(Some((organization, origin)));
             }
+            Change::PutResource(scope, resource) => self.resources.put(scope, resource),
             Change::PutTokenKeys(ring) => {
                 self.token_keys = Some((Arc::new(ring.token_keys()), ring));
             }
-            Change::PutUser(user, origin) => {
-                let name = (user.account_id, user.name.clone());
-                self.forget_user(&name);
-                self.know_keys_of(&user);
-                self.users.insert_mut(name, (user, origin));
-            }
         }
         Ok(())
-    }
-
-    fn know_keys_of(&mut self, user: &Arc<User>) {
-        for key in &user.access_keys {
-            self.access_keys.insert_mut(key.id.clone(), Arc::clone(user));
-        }
-    }
-
-    fn forget_user(&mut self, name: &(AccountId, RoleName)) {
-        if let Some((user, _)) = self.users.get(name).cloned() {
-            for key in &user.access_keys {
-                // Another user may have it by now.
-                if self.access_keys.get(&key.id).is_some_and(|holder| Arc::ptr_eq(holder, &user)) {
-                    self.access_keys.remove_mut(&key.id);
-                }
-            }
-            self.users.remove_mut(name);
-        }
     }
 
     fn release(&mut self, id: InstanceId) {
@@ -297,22 +273,6 @@ impl Snapshot {
     /// Returns whether the driver of an instance has something to do.
     pub fn is_in_transition(&self, id: InstanceId) -> bool {
         self.in_transition.contains(&id)
-    }
-
-    /// Finds a role.
-    pub fn role(&self, name: &RoleName) -> Option<&Arc<Role>> {
-        self.roles.get(name).map(|(role, _)| role)
-    }
-
-    /// Returns the roles and where each was described, by name.
-    pub fn roles(&self) -> impl Iterator<Item = (&Arc<Role>, Origin)> {
-        self.roles.values().map(|(role, origin)| (role, *origin))
-    }
-
-    /// Returns the users and where each was described, by account and name; the administrator is not
-    /// among them.
-    pub fn users(&self) -> impl Iterator<Item = (&Arc<User>, Origin)> {
-        self.users.values().map(|(user, origin)| (user, *origin))
     }
 
     /// Returns the keys of session tokens; none before the first start is done.

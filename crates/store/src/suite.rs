@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use model::{CredentialSource, HttpTokens, Timestamp};
+use model::{IamKey, IamKind, Role, User};
 
 use super::*;
 
@@ -110,24 +111,21 @@ fn a_scope_sees_its_own_resources_only() {
 #[test]
 fn an_access_key_leads_to_its_user() {
     each(|store| {
-        let user = |id: &str| User {
-            name: "dev".parse().unwrap(),
-            account_id: "210987654321".parse().unwrap(),
-            access_keys: vec![model::AccessKey {
-                id: id.parse().unwrap(),
-                secret: model::Secret::new("secret".to_owned()),
-                session_token: None,
-                expiration: None,
-            }],
+        let user = |id: &str| {
+            let account_id = "210987654321".parse().unwrap();
+            let mut user = User::described(account_id, "dev".parse().unwrap());
+            let secret = model::Secret::new("secret".to_owned());
+            user.access_keys.push(model::AccessKey::new(id.parse().unwrap(), secret, NOW));
+            user
         };
-        let put = |id| vec![Change::PutUser(Arc::new(user(id)), Origin::Config)];
+        let put = |id| vec![Change::PutIam(user(id).into(), Origin::Config)];
         store.transact(|_| -> Made { Ok((put("AKIAONE"), ())) }).unwrap();
         store.transact(|_| -> Made { Ok((put("AKIATWO"), ())) }).unwrap();
         let snapshot = store.snapshot();
         assert!(snapshot.access_key("AKIAONE").is_none(), "the user has another key now");
         // A key changes hands in one change, whoever comes first in it.
         let other = User { name: "ops".parse().unwrap(), ..user("AKIATWO") };
-        let changes = [vec![Change::PutUser(Arc::new(other), Origin::Config)], put("AKIAONE")];
+        let changes = [vec![Change::PutIam(other.into(), Origin::Config)], put("AKIAONE")];
         store.transact(|_| -> Made { Ok((changes.concat(), ())) }).unwrap();
         let snapshot = store.snapshot();
         let name_of = |id| snapshot.access_key(id).unwrap().0.name.to_string();
@@ -172,6 +170,8 @@ fn a_state_of_format_1_is_read() {
         assert_eq!(default.options.http_tokens, HttpTokens::Optional);
         assert_eq!(default.state, model::InstanceState::Running);
         assert!(snapshot.administrator().is_some());
+        let role = "example-role".parse().unwrap();
+        assert!(snapshot.role(default.account_id, &role).is_some(), "of the account it was of");
         store.transact(|_| -> Made { Ok((vec![put((**default).clone())], ())) }).unwrap();
     }
 }
@@ -252,11 +252,8 @@ fn everything() -> Vec<Change> {
     let ring = TokenKeyRing::new([1; 32], NOW).rotated([2; 32], NOW.plus_seconds(60));
     vec![
         put(Instance::default_instance()),
-        Change::PutRole(
-            Arc::new(Role {
-                name: "example-role".parse().unwrap(),
-                credentials: CredentialSource::BuiltIn {},
-            }),
+        Change::PutIam(
+            Role::described("example-role".parse().unwrap(), CredentialSource::BuiltIn {}).into(),
             Origin::Config,
         ),
         Change::PutTokenKeys(Arc::new(ring)),
@@ -281,7 +278,7 @@ fn what_was_stored_is_there_after_a_restart() {
     assert_eq!(after.generation(), before.generation());
     let id = Instance::default_id();
     assert_eq!(after.instance(id), before.instance(id));
-    assert_eq!(after.roles().count(), 1);
+    assert_eq!(after.iam().count(), 1);
     assert_eq!(after.administrator(), before.administrator());
     assert_eq!(after.identity_keys(), before.identity_keys());
     let secrets = |snapshot: &Snapshot| -> Vec<_> {
@@ -302,12 +299,16 @@ fn deleting_forgets() {
     store.transact(|_| -> Made { Ok((everything(), ())) }).unwrap();
     let changes = vec![
         Change::DeleteInstance(Instance::default_id()),
-        Change::DeleteRole("example-role".parse().unwrap()),
+        Change::DeleteIam(IamKey {
+            account_id: "123456789012".parse().unwrap(),
+            kind: IamKind::Role,
+            name: "example-role".parse().unwrap(),
+        }),
     ];
     store.transact(|_| -> Made { Ok((changes, ())) }).unwrap();
     drop(store);
     let after = embedded(directory.path()).snapshot();
-    assert_eq!((after.instance_count(), after.roles().count()), (0, 0));
+    assert_eq!((after.instance_count(), after.iam().count()), (0, 0));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use control::LaunchSettings;
 use control::start::{Configured, Described, Fresh, Started, start};
-use model::{OptionsChange, Role, Secret, User};
+use model::{Iam, IamKey, OptionsChange, Secret};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use server::{Bounds, Clock, Passed, ServerSettings, ServiceSettings};
 use store::{Administrator, Backend, Change, Memory, Redb, Snapshot, Store};
@@ -138,8 +138,7 @@ fn usage(fault: &dyn std::error::Error) -> Fault {
 fn configured(settings: &Settings, mut file: ConfigFile) -> (Configured, ConfigFile) {
     let configured = Configured {
         instances: std::mem::take(&mut file.instances),
-        roles: std::mem::take(&mut file.roles),
-        users: std::mem::take(&mut file.users),
+        iam: std::mem::take(&mut file.iam),
         default_instance: settings.default_instance,
         default_options: OptionsChange {
             http_tokens: settings.http_tokens,
@@ -188,18 +187,23 @@ fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<
         format!("{:<28} {value:<32} {}\n", setting.key(), given.layer)
     };
     let instance = |described: &Described| format!("[[instance]] {}\n", described.instance.id);
-    let role = |role: &Role| format!("[[role]] {}\n", role.name);
-    let user = |user: &User| {
-        let keys: Vec<_> = user.access_keys.iter().map(|key| &*key.id).collect();
-        format!("[[user]] {}/{} {}\n", user.account_id, user.name, keys.join(" "))
-            .replace(" \n", "\n")
+    let iam = |kept: &Iam| match kept {
+        Iam::Role(role) => format!("[[role]] {}\n", role.name),
+        Iam::User(user) => {
+            let keys: Vec<_> = user.access_keys.iter().map(|key| &*key.id).collect();
+            format!("[[user]] {}/{} {}\n", user.account_id, user.name, keys.join(" "))
+                .replace(" \n", "\n")
+        }
+        Iam::Group(_) | Iam::InstanceProfile(_) | Iam::Policy(_) => {
+            let IamKey { account_id, kind, name } = kept.key();
+            format!("[[{}]] {account_id}/{name}\n", kind.as_str().replace('-', "_"))
+        }
     };
     let text: String = written
         .iter()
         .map(setting)
         .chain(configured.instances.iter().map(instance))
-        .chain(configured.roles.iter().map(role))
-        .chain(configured.users.iter().map(user))
+        .chain(configured.iam.iter().map(iam))
         .collect();
     print_out(&text)
 }

@@ -3,7 +3,7 @@
 //!
 //! Every refusal names the file, the line, the key, the value, and what would be right.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -11,9 +11,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use control::start::{Described, StartRefusal};
-use model::{
-    AccountId, Common, Instance, InstanceId, Interface, OptionsChange, Role, RoleName, User,
-};
+use model::{Common, Iam, IamKey, Instance, InstanceId, Interface, OptionsChange, Role, User};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -29,12 +27,12 @@ pub(crate) struct ConfigFile {
     /// Values of settings, with the line of each.
     pub(crate) settings: BTreeMap<&'static str, (Vec<String>, usize)>,
     pub(crate) instances: Vec<Described>,
-    pub(crate) roles: Vec<Role>,
-    pub(crate) users: Vec<User>,
+    /// Roles, users and the like.
+    pub(crate) iam: Vec<Iam>,
     /// The lines in which an instance names its profile and its attachments.
     lines: BTreeMap<InstanceId, [Option<usize>; 2]>,
-    /// The lines in which users are described.
-    user_lines: BTreeMap<(AccountId, RoleName), usize>,
+    /// The lines in which what IAM keeps is described.
+    iam_lines: BTreeMap<IamKey, usize>,
 }
 
 /// Why a config file is not taken.
@@ -95,13 +93,12 @@ impl ConfigFile {
                     file.instances.extend(source.tables("instance", value, read)?);
                 }
                 "role" => {
-                    let mut names = BTreeSet::new();
-                    let read = |table| source.role(table, &mut names);
-                    file.roles = source.tables("role", value, read)?;
+                    let read = |table| source.role(table, &mut file.iam_lines);
+                    file.iam.extend(source.tables("role", value, read)?);
                 }
                 "user" => {
-                    let read = |table| source.user(table, &mut file.user_lines);
-                    file.users = source.tables("user", value, read)?;
+                    let read = |table| source.user(table, &mut file.iam_lines);
+                    file.iam.extend(source.tables("user", value, read)?);
                 }
                 name if REGISTER.iter().any(|setting| setting.table == Some(name)) => {
                     source.settings_in(name, value, &mut file.settings)?;
@@ -121,9 +118,7 @@ impl ConfigFile {
             | StartRefusal::ListenerIsShared { instance, .. }
             | StartRefusal::NoSharedListener { instance, .. } => self.lines.get(instance)?[1],
             StartRefusal::SharedAccessKey { user, .. }
-            | StartRefusal::UserIsAdministrator(user) => {
-                Some(*self.user_lines.get(&(user.account_id, user.name.clone()))?)
-            }
+            | StartRefusal::UserIsAdministrator(user) => Some(*self.iam_lines.get(user)?),
             StartRefusal::KeysLost | StartRefusal::Twice(_) => None,
         };
         line.map(|line| format!("{}:{line}: ", self.path))
@@ -260,8 +255,8 @@ impl<'t> Source<'t> {
     fn role(
         &self,
         table: Spanned<DeTable<'t>>,
-        names: &mut BTreeSet<RoleName>,
-    ) -> Result<Role, FileRefusal> {
+        lines: &mut BTreeMap<IamKey, usize>,
+    ) -> Result<Iam, FileRefusal> {
         const SOURCES: &str = "\"built-in\", \"static\", \"process\" or \"error\"";
         let (span, mut table) = (table.span(), table.into_inner());
         let name_span = table.get("name").map_or(span.clone(), Spanned::span);
@@ -283,25 +278,32 @@ impl<'t> Source<'t> {
                 return Err(self.wrong(message, &source.span()));
             }
         };
-        if names.insert(role.name.clone()) {
-            Ok(role)
-        } else {
-            Err(self.twice(role.name.as_str(), &name_span))
+        self.place(role.into(), &name_span, lines)
+    }
+
+    /// Notes where something is described that IAM keeps, and that it is so once.
+    fn place(
+        &self,
+        kept: Iam,
+        span: &Range<usize>,
+        lines: &mut BTreeMap<IamKey, usize>,
+    ) -> Result<Iam, FileRefusal> {
+        let key = kept.key();
+        match lines.insert(key.clone(), self.line(span)) {
+            None => Ok(kept),
+            Some(_) => Err(self.twice(key.name.as_str(), span)),
         }
     }
 
     fn user(
         &self,
         table: Spanned<DeTable<'t>>,
-        lines: &mut BTreeMap<(AccountId, RoleName), usize>,
-    ) -> Result<User, FileRefusal> {
+        lines: &mut BTreeMap<IamKey, usize>,
+    ) -> Result<Iam, FileRefusal> {
         let (span, table) = (table.span(), table.into_inner());
         let value = Spanned::new(span.clone(), DeValue::Table(table));
         let user: User = self.deserialize(value)?;
-        match lines.insert((user.account_id, user.name.clone()), self.line(&span)) {
-            None => Ok(user),
-            Some(_) => Err(self.twice(user.name.as_str(), &span)),
-        }
+        self.place(user.into(), &span, lines)
     }
 
     /// Puts the bytes of a file in place of `{ file = "…" }`.

@@ -53,19 +53,19 @@ pub(super) struct StaticRole {
 
 impl From<BuiltInRole> for Role {
     fn from(role: BuiltInRole) -> Self {
-        Self { name: role.name, credentials: CredentialSource::BuiltIn {} }
+        Self::described(role.name, CredentialSource::BuiltIn {})
     }
 }
 
 impl From<ErrorRole> for Role {
     fn from(ErrorRole { name, code, message }: ErrorRole) -> Self {
-        Self { name, credentials: CredentialSource::Error { code, message } }
+        Self::described(name, CredentialSource::Error { code, message })
     }
 }
 
 impl From<ProcessRole> for Role {
     fn from(ProcessRole { name, command: Program(command) }: ProcessRole) -> Self {
-        Self { name, credentials: CredentialSource::Process { command } }
+        Self::described(name, CredentialSource::Process { command })
     }
 }
 
@@ -74,6 +74,6 @@ impl From<StaticRole> for Role {
         let StaticRole { name, access_key_id, secret_access_key, session_token, expiration } = role;
         let fixed =
             StaticCredentials { access_key_id, secret_access_key, session_token, expiration };
-        Self { name, credentials: CredentialSource::Static(fixed) }
+        Self::described(name, CredentialSource::Static(fixed))
     }
 }

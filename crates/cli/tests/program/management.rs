@@ -37,7 +37,7 @@ impl Operator {
     pub(crate) fn with_key(id: &str, secret: &str) -> Self {
         let secret = Secret::new(secret.to_owned());
         let id = id.parse().unwrap();
-        let key = AccessKey { id, secret, session_token: None, expiration: None };
+        let key = AccessKey::new(id, secret, model::Timestamp::default());
         Self { key, region: REGION.parse().unwrap() }
     }
 

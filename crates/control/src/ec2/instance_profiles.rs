@@ -3,7 +3,9 @@
 //! An instance has one profile or none; metadata shows the role of a new one as soon as the change is
 //! in force. An association is nothing but an id for that, kept with the instance.
 
-use model::{AssociationId, Instance, InstanceProfile, InstanceState, RoleName, Scope};
+use model::{
+    AssociationId, IamName, Instance, InstanceProfile, InstanceProfileStatus, InstanceState, Scope,
+};
 use serde::{Deserialize, Serialize};
 use store::{Change, Snapshot};
 
@@ -27,7 +29,7 @@ pub(crate) fn parse_profile(
     scope: &Scope,
     parameter: &ProfileParameter,
     name: &str,
-) -> Result<RoleName, ApiFault> {
+) -> Result<IamName, ApiFault> {
     match (&parameter.name, &parameter.arn) {
         (Some(text), None) => text.parse().map_err(|_| no_such_name(text, name)),
         (None, Some(arn)) => {
@@ -57,17 +59,17 @@ pub(crate) fn parse_profile(
 pub(crate) fn find_profile(
     snapshot: &Snapshot,
     scope: &Scope,
-    name: &RoleName,
+    name: &IamName,
     parameter: &str,
 ) -> Result<InstanceProfile, ApiFault> {
-    // Roles are described without an account: they are the administrator's, and their credentials
-    // are for nobody else's instances.
-    let is_administrators =
-        snapshot.administrator().is_some_and(|of| of.account_id == scope.account_id);
-    match snapshot.role(name).filter(|_| is_administrators) {
-        Some(_) => Ok(InstanceProfile::of_role(name.clone())),
-        None => Err(no_such_name(name.as_str(), parameter)),
-    }
+    let found = snapshot.instance_profile(scope.account_id, name);
+    let found = found.ok_or_else(|| no_such_name(name.as_str(), parameter))?;
+    Ok(InstanceProfile {
+        name: name.clone(),
+        id: found.unique_id(),
+        role: found.role.clone(),
+        status: InstanceProfileStatus::Active,
+    })
 }
 
 fn no_such_name(text: &str, parameter: &str) -> ApiFault {

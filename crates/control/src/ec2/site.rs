@@ -81,11 +81,7 @@ impl Site {
     }
 
     fn act(&self, arrival: &Arrival) -> Result<Answer, ApiFault> {
-        let user = User {
-            name: "admin".parse().unwrap(),
-            account_id: self.scope.account_id,
-            access_keys: Vec::new(),
-        };
+        let user = User::described(self.scope.account_id, "admin".parse().unwrap());
         let desk = Desk {
             store: &self.store,
             surroundings: self,

@@ -1,8 +1,6 @@
 //! Why a server does not start.
 
-use model::{Attachment, InstanceId, Line, RoleName};
-
-use super::UserName;
+use model::{Attachment, IamKey, InstanceId, Line, RoleName};
 
 /// Why a server does not start with these settings.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,22 +63,20 @@ pub enum StartRefusal {
     },
     /// Two users have one access key, or one has the administrator's.
     #[error(
-        "the user `{user}` has the access key {access_key_id}, and so has {holder}: who signs with \
+        "`{user}` has the access key {access_key_id}, and so has {holder}: who signs with \
          it could not be told. Give each user keys of its own"
     )]
     SharedAccessKey {
         /// The user.
-        user: UserName,
+        user: IamKey,
         /// The key's id.
         access_key_id: Line,
         /// Who has it already.
         holder: String,
     },
     /// A user has the administrator's name.
-    #[error(
-        "the user `{0}` is the administrator, whom the server makes itself: choose another name"
-    )]
-    UserIsAdministrator(UserName),
+    #[error("`{0}` is the administrator, whom the server makes itself: choose another name")]
+    UserIsAdministrator(IamKey),
     /// One thing is described twice.
     #[error("{0} is described twice: keep one of the tables")]
     Twice(String),

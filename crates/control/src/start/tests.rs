@@ -1,4 +1,4 @@
-use model::{HopLimit, HttpTokens};
+use model::{HopLimit, HttpTokens, User};
 use store::{Memory, Store};
 
 use super::*;
@@ -184,24 +184,17 @@ fn attachments_are_told() {
     assert_eq!(started.others, 1);
 }
 
-fn user(name: &str, keys: &[&str]) -> User {
-    let key = |id: &&str| model::AccessKey {
-        id: id.parse().unwrap(),
-        secret: Secret::new("secret".to_owned()),
-        session_token: None,
-        expiration: None,
-    };
-    User {
-        name: name.parse().unwrap(),
-        account_id: "123456789012".parse().unwrap(),
-        access_keys: keys.iter().map(key).collect(),
-    }
+fn user(name: &str, keys: &[&str]) -> Iam {
+    let secret = || Secret::new("secret".to_owned());
+    let key = |id: &&str| model::AccessKey::new(id.parse().unwrap(), secret(), NOW);
+    let described = User::described("123456789012".parse().unwrap(), name.parse().unwrap());
+    User { access_keys: keys.iter().map(key).collect(), ..described }.into()
 }
 
 #[test]
 fn users_come_and_go_with_the_file() {
     let store = store();
-    let with = |users: &[User]| Configured { users: users.to_vec(), ..Configured::default() };
+    let with = |users: &[Iam]| Configured { iam: users.to_vec(), ..Configured::default() };
     start_with(&store, &with(&[user("dev", &["AKIAONE"]), user("ops", &["AKIATWO"])]));
     let name_of = |id: &str| store.snapshot().access_key(id).map(|(user, _)| user.name.to_string());
     assert_eq!(name_of("AKIATWO").as_deref(), Some("ops"));
@@ -213,14 +206,17 @@ fn users_come_and_go_with_the_file() {
     assert_eq!(name_of("AKIAONE").as_deref(), Some("ops"));
     assert_eq!(name_of("AKIATWO").as_deref(), Some("dev"));
     start_with(&store, &with(&[user("dev", &["AKIATWO"])]));
-    assert_eq!((name_of("AKIAONE"), store.snapshot().users().count()), (None, 1));
+    assert_eq!(
+        (name_of("AKIAONE"), store.snapshot().users("123456789012".parse().unwrap()).count()),
+        (None, 1)
+    );
     let administrator = store.snapshot().administrator().unwrap().access_key_id.clone();
     assert_eq!(name_of(&administrator).as_deref(), Some("admin"));
 }
 
 #[test]
 fn an_access_key_is_one_users() {
-    let with = |users| Configured { users, ..Configured::default() };
+    let with = |iam| Configured { iam, ..Configured::default() };
     let shared = with(vec![user("dev", &["AKIAONE"]), user("ops", &["AKIAONE"])]);
     assert!(matches!(refusal(&shared), StartRefusal::SharedAccessKey { .. }));
     let twice = with(vec![user("dev", &["AKIAONE", "AKIAONE"])]);
@@ -235,8 +231,8 @@ fn an_access_key_is_one_users() {
 #[test]
 fn a_role_that_is_described_no_more_keeps_no_server_from_starting() {
     let store = Store::open(Box::new(Memory::default())).unwrap();
-    let role = Role { name: "app".parse().unwrap(), credentials: CredentialSource::BuiltIn {} };
-    let with_role = Configured { roles: vec![role], ..Configured::default() };
+    let role = Role::described("app".parse().unwrap(), CredentialSource::BuiltIn {});
+    let with_role = Configured { iam: vec![role.into()], ..Configured::default() };
     store.transact(|snapshot| start(snapshot, with_role, fresh(), NOW)).unwrap();
     let mut launched = Instance::described(InstanceId::from_number(7));
     launched.instance_profile =

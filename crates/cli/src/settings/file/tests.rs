@@ -27,7 +27,7 @@ fn settings_instances_and_roles() {
     .unwrap();
     assert_eq!(file.settings["listen"].0, ["127.0.0.1:0", "[::1]:0"]);
     assert_eq!(file.settings["max_connections"], (vec!["10".to_owned()], 3));
-    assert_eq!(file.roles.len(), 1);
+    assert_eq!(file.iam.len(), 1);
     let [described] = &file.instances[..] else { panic!("there is one instance") };
     assert_eq!(described.options.http_tokens, Some(model::HttpTokens::Optional));
     assert_eq!(described.options.http_put_response_hop_limit, None);

@@ -80,12 +80,11 @@ mod tests {
 
     #[test]
     fn the_recorded_request_is_signed_as_the_cli_signed_it() {
-        let key = AccessKey {
-            id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
-            secret: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
-            session_token: None,
-            expiration: None,
-        };
+        let key = AccessKey::new(
+            "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+            Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
+            Timestamp::default(),
+        );
         let region = "us-east-1".parse().unwrap();
         let signer = Signer { key: &key, region: &region, service: Service::Ec2 };
         let body = b"Action=ModifyInstanceMetadataOptions&Version=2016-11-15\
@@ -100,12 +99,9 @@ mod tests {
 
     #[test]
     fn what_is_signed_with_a_temporary_key_verifies() {
-        let key = AccessKey {
-            id: "ASIAEXAMPLE".parse().unwrap(),
-            secret: Secret::new("secret".to_owned()),
-            session_token: Some(Secret::new("token".to_owned())),
-            expiration: None,
-        };
+        let (id, secret) = ("ASIAEXAMPLE".parse().unwrap(), Secret::new("secret".to_owned()));
+        let session_token = Some(Secret::new("token".to_owned()));
+        let key = AccessKey { session_token, ..AccessKey::new(id, secret, Timestamp::default()) };
         let region = "eu-west-1".parse().unwrap();
         let signer = Signer { key: &key, region: &region, service: Service::Sts };
         let now = Timestamp::from_seconds(1_790_000_000);

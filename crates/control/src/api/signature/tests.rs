@@ -28,11 +28,11 @@ fn signed_at() -> Timestamp {
 }
 
 fn access_key(secret: &str, token: Option<&str>) -> AccessKey {
+    let secret = Secret::new(secret.to_owned());
     AccessKey {
-        id: ID.parse().unwrap(),
-        secret: Secret::new(secret.to_owned()),
         session_token: token.map(|token| Secret::new(token.to_owned())),
         expiration: token.map(|_| at("2026-11-22T06:00:00Z")),
+        ..AccessKey::new(ID.parse().unwrap(), secret, Timestamp::default())
     }
 }
 
