@@ -35,12 +35,9 @@ impl Operator {
         };
         let url = find("AWS_ENDPOINT_URL")?;
         let address = url.strip_prefix("http://").unwrap_or(url).parse()?;
-        let key = AccessKey {
-            id: find("AWS_ACCESS_KEY_ID")?.parse()?,
-            secret: Secret::new(find("AWS_SECRET_ACCESS_KEY")?.to_owned()),
-            session_token: None,
-            expiration: None,
-        };
+        let id = find("AWS_ACCESS_KEY_ID")?.parse()?;
+        let secret = Secret::new(find("AWS_SECRET_ACCESS_KEY")?.to_owned());
+        let key = AccessKey::new(id, secret, Timestamp::default());
         Ok(Self { address, key, region: find("AWS_REGION")?.parse()? })
     }
 
