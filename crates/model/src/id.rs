@@ -44,6 +44,18 @@ pub fn spread(name: &str) -> u64 {
     })
 }
 
+/// Draws the unique id of an IAM entity from its name: the prefix of its kind, such as `AIDA`, and 17
+/// letters and digits. The same name always has the same one.
+pub fn unique_id(prefix: &str, name: &str) -> String {
+    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let number = u128::from(spread(name)) << 64 | u128::from(spread(&format!("{name}/id")));
+    let digit = |place: u32| {
+        let index = usize::try_from(number >> (5 * place) & 31).unwrap_or(0);
+        char::from(DIGITS.get(index).copied().unwrap_or(b'A'))
+    };
+    prefix.chars().chain((0..17).map(digit)).collect()
+}
+
 /// The text of a resource id; the longest is that of an association.
 pub type IdText = ArrayString<27>;
 

@@ -42,6 +42,7 @@ mod resource;
 mod role;
 mod secret;
 mod serial;
+mod session;
 mod shared;
 mod state;
 mod tag;
@@ -61,7 +62,7 @@ pub use fault::in_full;
 pub use id::{
     AccountId, AmiId, AssociationId, Generation, IdRefusal, IdText, InstanceId, InterfaceId,
     KernelId, LaunchTemplateId, RamdiskId, Region, ReservationId, SecurityGroupId, SubnetId, VpcId,
-    spread,
+    spread, unique_id,
 };
 pub use instance::{
     Architecture, BlockDevice, HostnameType, Instance, InstanceAction, InstanceRefusal, KeyPair,
@@ -82,6 +83,7 @@ pub use role::{
     StaticCredentials,
 };
 pub use secret::Secret;
+pub use session::{SessionLife, SessionLifeRefusal, SessionName};
 pub use shared::{Common, Shared};
 pub use state::InstanceState;
 pub use tag::{TagKey, TagRefusal};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::serial::{spelled, written_as_text};
-use crate::{Line, Secret, Timestamp};
+use crate::{AccountId, Line, Secret, SessionLife, Timestamp, unique_id};
 
 /// The name of an IAM role or instance profile: 1 to 64 letters, digits and `+=,.@_-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,8 +116,12 @@ pub struct StaticCredentials {
 #[serde(tag = "source", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CredentialSource {
     /// Made here, from a key of this server.
-    // Braces, or keys beside `source` would be accepted without a word.
-    BuiltIn {},
+    BuiltIn {
+        /// How long they live; without it, some minutes more than six hours, as on EC2, and they
+        /// change every hour.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life_seconds: Option<SessionLife>,
+    },
     /// None to be had: the role document says so, as EC2 does when a role cannot be assumed.
     Error {
         /// The `Code` of the document, such as `AssumeRoleUnauthorizedAccess`.
@@ -144,6 +148,14 @@ pub struct Role {
     pub credentials: CredentialSource,
 }
 
+impl Role {
+    /// Returns the unique id that the role has in an account, such as `AROACKCEVSQ6C2EXAMPLE`.
+    pub fn unique_id(&self, account_id: AccountId) -> Line {
+        #[expect(clippy::expect_used, reason = "letters and digits are a line")]
+        unique_id("AROA", &format!("{account_id}/role/{}", self.name)).parse().expect("is a line")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +180,34 @@ mod tests {
         assert_eq!(serde_json::to_string(&role).unwrap(), text);
         let refusal = serde_json::from_str::<Role>(r#"{"name":"app"}"#).unwrap_err();
         assert!(refusal.to_string().contains("missing field `source`"), "{refusal}");
+    }
+
+    #[test]
+    fn the_life_of_built_in_credentials_may_be_said() {
+        for text in [
+            r#"{"name":"app","source":"built-in"}"#,
+            r#"{"name":"app","source":"built-in","life_seconds":900}"#,
+        ] {
+            let role: Role = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&role).unwrap(), text);
+        }
+        for more in [r#""life_seconds":59"#, r#""life_seconds":43201"#, r#""life":900"#] {
+            let text = format!(r#"{{"name":"app","source":"built-in",{more}}}"#);
+            assert!(serde_json::from_str::<Role>(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn unique_ids_differ_between_accounts_and_roles() {
+        let role = |name: &str| Role {
+            name: name.parse().unwrap(),
+            credentials: CredentialSource::BuiltIn { life_seconds: None },
+        };
+        let [one, two] = ["123456789012", "210987654321"].map(|id| id.parse().unwrap());
+        let id = role("app").unique_id(one);
+        assert!(id.starts_with("AROA") && id.len() == 21, "{id}");
+        assert_eq!(id, role("app").unique_id(one));
+        assert_ne!(id, role("app").unique_id(two));
+        assert_ne!(id, role("apq").unique_id(one));
     }
 }
