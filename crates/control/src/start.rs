@@ -226,7 +226,7 @@ impl Planned {
         let role =
             Instance::default_instance().instance_profile.and_then(|profile| profile.role.clone());
         if let Some(name) = role {
-            let credentials = CredentialSource::BuiltIn {};
+            let credentials = CredentialSource::BuiltIn { life_seconds: None };
             let made = || (Arc::new(Role { name: name.clone(), credentials }), Origin::Api);
             self.roles.entry(name.clone()).or_insert_with(made);
         }

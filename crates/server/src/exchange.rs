@@ -303,7 +303,7 @@ impl Sources for Drawn<'_, '_> {
 
     fn role_credentials(&self, role: &RoleName) -> RoleCredentials {
         let Exchange { service, snapshot, now, .. } = self.exchange;
-        service.credentials.find(snapshot.role(role).map(|role| &**role), now.wall)
+        service.credentials.find(snapshot.role(role), now.wall)
     }
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {

@@ -255,7 +255,7 @@ fn everything() -> Vec<Change> {
         Change::PutRole(
             Arc::new(Role {
                 name: "example-role".parse().unwrap(),
-                credentials: CredentialSource::BuiltIn {},
+                credentials: CredentialSource::BuiltIn { life_seconds: None },
             }),
             Origin::Config,
         ),

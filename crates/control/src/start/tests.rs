@@ -235,7 +235,10 @@ fn an_access_key_is_one_users() {
 #[test]
 fn a_role_that_is_described_no_more_keeps_no_server_from_starting() {
     let store = Store::open(Box::new(Memory::default())).unwrap();
-    let role = Role { name: "app".parse().unwrap(), credentials: CredentialSource::BuiltIn {} };
+    let role = Role {
+        name: "app".parse().unwrap(),
+        credentials: CredentialSource::BuiltIn { life_seconds: None },
+    };
     let with_role = Configured { roles: vec![role], ..Configured::default() };
     store.transact(|snapshot| start(snapshot, with_role, fresh(), NOW)).unwrap();
     let mut launched = Instance::described(InstanceId::from_number(7));
