@@ -4,12 +4,12 @@
 //! decode ─▶ authenticate ─▶ read, authorize, plan, commit (ec2.rs, sts.rs) ─▶ encode
 //! ```
 
-use model::{Region, Scope, Timestamp, User};
+use model::{Region, Scope, Timestamp};
 use store::{Snapshot, Store};
 
 use crate::api::route::{Arrival, Service, route, unknown_action};
 use crate::api::{Answer, ApiFault, ApiRequest, ApiResponse, Presented, SignatureFault, respond};
-use crate::caller::Caller;
+use crate::caller::{self, Caller};
 use crate::ec2;
 use crate::native::Surroundings;
 use crate::sts;
@@ -83,15 +83,15 @@ fn authenticate(
         ApiFault::new(code, status, message)
     };
     let presented = Presented::parse(request).map_err(|fault| refused(&fault))?;
-    let known = snapshot.access_key(presented.access_key_id());
-    let skew = service.skew_seconds();
-    let verified = presented.verify(known.map(|(_, key)| key), service.signing_name(), skew, now);
+    let known = caller::find(snapshot, presented.access_key_id(), presented.session_token());
+    let (key, skew) = (known.as_ref().map(|known| &*known.key), service.skew_seconds());
+    let verified = presented.verify(key, service.signing_name(), skew, now);
     let verified = verified.map_err(|fault| refused(&fault))?;
-    let user: &User =
-        known.map(|(user, _)| user).ok_or_else(|| refused(&SignatureFault::KeyUnknown))?;
+    let known = known.ok_or_else(|| refused(&SignatureFault::KeyUnknown))?;
     let region: Region = verified.region().parse().map_err(|_| wrong_region(service))?;
-    let caller = Caller::of_user(user, &region);
-    Ok((caller, Scope { account_id: user.account_id, region }))
+    let caller = Caller::of_key(known, &region);
+    let account_id = caller.account_id;
+    Ok((caller, Scope { account_id, region }))
 }
 
 fn wrong_region(service: Service) -> ApiFault {

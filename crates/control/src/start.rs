@@ -201,7 +201,7 @@ impl Planned {
         let built_in = Instance::default_instance();
         let role = built_in.instance_profile.as_ref().and_then(|profile| profile.role.clone());
         if let Some(name) = role {
-            let credentials = CredentialSource::BuiltIn {};
+            let credentials = CredentialSource::BuiltIn { life_seconds: None };
             let role = Role { created: now, ..Role::described(name, credentials) };
             let profile = iam::profile_of(&role);
             for kept in [Iam::from(role), Iam::from(profile)] {

@@ -16,9 +16,9 @@ pub(crate) fn answer(arrival: &Arrival, caller: &Caller) -> Result<Answer, ApiFa
         "GetCallerIdentity" => {
             let GetCallerIdentity {} = arrival.parameters.read(Service::Sts.dialect())?;
             Ok(Answer::of(GetCallerIdentityAnswer {
-                user_id: caller.user_id.clone(),
+                user_id: caller.user_id(),
                 account: caller.account_id.to_string(),
-                arn: caller.arn.clone(),
+                arn: caller.arn(),
             }))
         }
         _ => Err(unknown_action(&arrival.route)),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use model::{Instance, RoleDelivery, RoleName, Timestamp};
 
-use crate::credentials::{self, IssuerKey, RoleCredentials};
+use crate::credentials::{self, RoleCredentials};
 use crate::document;
+use crate::issuer::IssuerKey;
 use crate::tree::{Leaf, SignatureKind, Value};
 
 /// What the body of an answer is.
@@ -93,7 +94,7 @@ pub fn render<'a>(
         }
         Value::InstanceCredentials => {
             let credentials =
-                sources.issuer_key().derive(instance.id, "aws:ec2-instance", leaf.delivery, now);
+                credentials::of_instance(sources.issuer_key(), instance, delivery, now);
             (ContentType::Text, text(credentials::document(&credentials)))
         }
         Value::RoleCredentials(role) => {
@@ -116,9 +117,10 @@ fn role_document(
     now: Timestamp,
 ) -> String {
     match sources.role_credentials(role) {
-        RoleCredentials::BuiltIn => {
+        RoleCredentials::BuiltIn { role, life } => {
             let key = sources.issuer_key();
-            credentials::document(&key.derive(instance.id, role.as_str(), delivery, now))
+            let made = credentials::of_role(key, instance, &role, life, delivery, now);
+            credentials::document(&made)
         }
         RoleCredentials::Held(held) => credentials::document(&held),
         RoleCredentials::Unavailable { code, message } => {

@@ -44,6 +44,7 @@ mod resource;
 mod role;
 mod secret;
 mod serial;
+mod session;
 mod shared;
 mod state;
 mod tag;
@@ -92,6 +93,7 @@ pub use role::{
     StaticCredentials,
 };
 pub use secret::Secret;
+pub use session::{SessionLife, SessionLifeRefusal, SessionName};
 pub use shared::{Common, Shared};
 pub use state::InstanceState;
 pub use tag::{TagKey, TagRefusal};

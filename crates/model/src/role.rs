@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::serial::{spelled, written_as_text};
 use crate::{
-    AccountId, IamName, IamPath, Line, Permissions, PolicyDocument, Secret, TagKey, Timestamp,
+    AccountId, IamName, IamPath, Line, Permissions, PolicyDocument, Secret, SessionLife, TagKey,
+    Timestamp,
 };
 
 /// The name of an IAM role or instance profile: 1 to 64 letters, digits and `+=,.@_-`.
@@ -124,8 +125,12 @@ pub struct StaticCredentials {
 #[serde(tag = "source", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CredentialSource {
     /// Made here, from a key of this server.
-    // Braces, or keys beside `source` would be accepted without a word.
-    BuiltIn {},
+    BuiltIn {
+        /// How long they live; without it, some minutes more than six hours, as on EC2, and they
+        /// change every hour.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life_seconds: Option<SessionLife>,
+    },
     /// None to be had: the role document says so, as EC2 does when a role cannot be assumed.
     Error {
         /// The `Code` of the document, such as `AssumeRoleUnauthorizedAccess`.
@@ -238,5 +243,21 @@ mod tests {
         assert_eq!(serde_json::from_str::<Role>(&written).unwrap(), role);
         let refusal = serde_json::from_str::<Role>(r#"{"name":"app"}"#).unwrap_err();
         assert!(refusal.to_string().contains("missing field `source`"), "{refusal}");
+    }
+
+    #[test]
+    fn the_life_of_built_in_credentials_may_be_said() {
+        for text in [
+            r#"{"name":"app","source":"built-in"}"#,
+            r#"{"name":"app","source":"built-in","life_seconds":900}"#,
+        ] {
+            let role: Role = serde_json::from_str(text).unwrap();
+            let written = serde_json::to_string(&role).unwrap();
+            assert!(written.ends_with(&text[r#"{"name":"app","#.len()..]), "{written}");
+        }
+        for more in [r#""life_seconds":59"#, r#""life_seconds":43201"#, r#""life":900"#] {
+            let text = format!(r#"{{"name":"app","source":"built-in",{more}}}"#);
+            assert!(serde_json::from_str::<Role>(&text).is_err(), "{text}");
+        }
     }
 }

@@ -34,12 +34,14 @@ pub struct HeldCredentials {
 
 impl HeldCredentials {
     /// Returns what is known of a role's credentials at `now`; of no role, that it has none.
-    pub(crate) fn find(&self, role: Option<&Role>, now: Timestamp) -> RoleCredentials {
+    pub(crate) fn find(&self, role: Option<&Arc<Role>>, now: Timestamp) -> RoleCredentials {
         let Some(role) = role else {
             return unavailable("the role has no source of credentials");
         };
         match &role.credentials {
-            CredentialSource::BuiltIn {} => RoleCredentials::BuiltIn,
+            CredentialSource::BuiltIn { life_seconds } => {
+                RoleCredentials::BuiltIn { role: Arc::clone(role), life: *life_seconds }
+            }
             CredentialSource::Error { code, message } => {
                 RoleCredentials::Unavailable { code: code.clone(), message: message.clone() }
             }
@@ -282,7 +284,7 @@ mod tests {
     fn fetched_credentials_are_served_until_they_end() {
         let held = HeldCredentials::default();
         let source = CredentialSource::Process { command: vec!["get-keys".to_owned()] };
-        let role = Role::described("app".parse().unwrap(), source);
+        let role = Arc::new(Role::described("app".parse().unwrap(), source));
         let find = |now| held.find(Some(&role), now);
         assert!(matches!(find(NOW), RoleCredentials::Unavailable { .. }));
         held.keep(&role.name, read(&printed("2025-03-04T11:00:00Z")).unwrap());

@@ -305,7 +305,7 @@ impl Sources for Drawn<'_, '_> {
         let Exchange { service, snapshot, instance, now, .. } = self.exchange;
         let account_id = instance.as_ref().ok().map(|instance| instance.account_id);
         let role = account_id.and_then(|account_id| snapshot.role(account_id, role));
-        service.credentials.find(role.map(|role| &**role), now.wall)
+        service.credentials.find(role, now.wall)
     }
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {

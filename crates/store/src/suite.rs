@@ -253,7 +253,11 @@ fn everything() -> Vec<Change> {
     vec![
         put(Instance::default_instance()),
         Change::PutIam(
-            Role::described("example-role".parse().unwrap(), CredentialSource::BuiltIn {}).into(),
+            Role::described(
+                "example-role".parse().unwrap(),
+                CredentialSource::BuiltIn { life_seconds: None },
+            )
+            .into(),
             Origin::Config,
         ),
         Change::PutTokenKeys(Arc::new(ring)),

@@ -1,12 +1,16 @@
 //! What a `[[role]]` table says, by the source that it names.
 
-use model::{CredentialSource, Line, Role, RoleName, Secret, StaticCredentials, Timestamp};
+use model::{
+    CredentialSource, Line, Role, RoleName, Secret, SessionLife, StaticCredentials, Timestamp,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BuiltInRole {
     name: RoleName,
+    #[serde(default)]
+    life_seconds: Option<SessionLife>,
 }
 
 #[derive(Deserialize)]
@@ -52,8 +56,8 @@ pub(super) struct StaticRole {
 }
 
 impl From<BuiltInRole> for Role {
-    fn from(role: BuiltInRole) -> Self {
-        Self::described(role.name, CredentialSource::BuiltIn {})
+    fn from(BuiltInRole { name, life_seconds }: BuiltInRole) -> Self {
+        Self::described(name, CredentialSource::BuiltIn { life_seconds })
     }
 }
 

@@ -85,7 +85,7 @@ impl Site {
         let desk = Desk {
             store: &self.store,
             surroundings: self,
-            caller: Caller::of_user(&user, &self.scope.region),
+            caller: Caller::of_user(user, &self.scope.region),
             scope: self.scope.clone(),
             now: self.now.get(),
             parameters: &arrival.parameters,

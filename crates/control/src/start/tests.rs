@@ -231,7 +231,8 @@ fn an_access_key_is_one_users() {
 #[test]
 fn a_role_that_is_described_no_more_keeps_no_server_from_starting() {
     let store = Store::open(Box::new(Memory::default())).unwrap();
-    let role = Role::described("app".parse().unwrap(), CredentialSource::BuiltIn {});
+    let role =
+        Role::described("app".parse().unwrap(), CredentialSource::BuiltIn { life_seconds: None });
     let with_role = Configured { iam: vec![role.into()], ..Configured::default() };
     store.transact(|snapshot| start(snapshot, with_role, fresh(), NOW)).unwrap();
     let mut launched = Instance::described(InstanceId::from_number(7));

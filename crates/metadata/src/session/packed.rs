@@ -1,0 +1,199 @@
+//! A session in few bytes.
+//!
+//! ```text
+//! number (16) │ issued at (8) │ expiration (8) │ account (12) │ actor (1 and its parts) │ zeros
+//! ```
+//!
+//! A text is two bytes of length and UTF-8; a part that may be missing is a byte 0, or 1 and the part;
+//! times are milliseconds since 1970, and all numbers big-endian. Zeros fill up to whole blocks, so
+//! that the length of a token does not tell the length of a name.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use model::{AccountId, RoleDelivery, Timestamp};
+
+use super::{Actor, RoleSession, Session, SessionPolicies, SourceInstance};
+
+/// What packed sessions are whole multiples of.
+const BLOCK_BYTES: usize = 64;
+
+const INSTANCE: u8 = 1;
+const ROLE: u8 = 2;
+const USER: u8 = 3;
+
+/// Packs a session. `number` tells it from others that say the same.
+///
+/// A text of more than 65,535 bytes is cut off there: what is that long is over
+/// [`Session::PACKED_BYTES_MAX`] in any case.
+pub(crate) fn pack(session: &Session, number: u128) -> Vec<u8> {
+    // Three blocks hold what the role of an instance says, four with long names and IPv6.
+    let mut packed = Packing(Vec::with_capacity(4 * BLOCK_BYTES));
+    packed.bytes(&number.to_be_bytes());
+    for time in [session.issued_at, session.expiration] {
+        packed.bytes(&time.as_millis().to_be_bytes());
+    }
+    packed.bytes(session.account_id.as_str().as_bytes());
+    match &session.actor {
+        Actor::Instance(source) => {
+            packed.bytes(&[INSTANCE]);
+            packed.source(source);
+        }
+        Actor::Role(session) => {
+            packed.bytes(&[ROLE]);
+            packed.role(session);
+        }
+        Actor::User(name) => {
+            packed.bytes(&[USER]);
+            packed.text(name.as_str());
+        }
+    }
+    let Packing(mut bytes) = packed;
+    bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES), 0);
+    bytes
+}
+
+struct Packing(Vec<u8>);
+
+impl Packing {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn count(&mut self, count: usize) -> usize {
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        self.bytes(&count.to_be_bytes());
+        count.into()
+    }
+
+    fn text(&mut self, text: &str) {
+        let length = self.count(text.len());
+        self.bytes(text.as_bytes().get(..length).unwrap_or_default());
+    }
+
+    fn option<T>(&mut self, part: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.bytes(&[u8::from(part.is_some())]);
+        if let Some(part) = part {
+            write(self, part);
+        }
+    }
+
+    fn source(&mut self, source: &SourceInstance) {
+        let SourceInstance { id, region, delivery, vpc_id, ipv4, ipv6 } = source;
+        self.text(&id.text());
+        self.text(region.as_str());
+        self.bytes(&[match delivery {
+            RoleDelivery::V1 => 1,
+            RoleDelivery::V2 => 2,
+        }]);
+        self.option(*vpc_id, |packed, id| packed.text(&id.text()));
+        self.option(*ipv4, |packed, address| packed.bytes(&address.octets()));
+        self.option(*ipv6, |packed, address| packed.bytes(&address.octets()));
+    }
+
+    fn role(&mut self, session: &RoleSession) {
+        let RoleSession { role, role_id, name, source, policies, tags } = session;
+        for text in [role.as_str(), role_id, name.as_str()] {
+            self.text(text);
+        }
+        self.option(source.as_ref(), Self::source);
+        let SessionPolicies { document, arns } = policies;
+        self.option(document.as_deref(), Self::text);
+        let count = self.count(arns.len());
+        for arn in arns.iter().take(count) {
+            self.text(arn);
+        }
+        let count = self.count(tags.len());
+        for (key, value) in tags.iter().take(count) {
+            self.text(key.as_str());
+            self.text(value);
+        }
+    }
+}
+
+/// Unpacks what [`pack`] wrote; nothing of anything else.
+pub(crate) fn unpack(packed: &[u8]) -> Option<Session> {
+    let mut rest = Unpacking(packed);
+    let _number: [u8; 16] = rest.bytes()?;
+    let issued_at = rest.time()?;
+    let expiration = rest.time()?;
+    let account_id: AccountId = str::from_utf8(&rest.bytes::<12>()?).ok()?.parse().ok()?;
+    let actor = match rest.bytes()? {
+        [INSTANCE] => Actor::Instance(rest.source()?),
+        [ROLE] => Actor::Role(rest.role()?),
+        [USER] => Actor::User(rest.word()?),
+        _ => return None,
+    };
+    let Unpacking(zeros) = rest;
+    let is_end = zeros.len() < BLOCK_BYTES && zeros.iter().all(|byte| *byte == 0);
+    is_end.then_some(Session { account_id, issued_at, expiration, actor })
+}
+
+struct Unpacking<'a>(&'a [u8]);
+
+impl<'a> Unpacking<'a> {
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+
+    fn time(&mut self) -> Option<Timestamp> {
+        self.bytes().map(|bytes| Timestamp::from_millis(i64::from_be_bytes(bytes)))
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        self.bytes().map(|bytes| u16::from_be_bytes(bytes).into())
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = self.count()?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        str::from_utf8(text).ok()
+    }
+
+    fn word<T: FromStr>(&mut self) -> Option<T> {
+        self.text()?.parse().ok()
+    }
+
+    /// Reads a part that may be missing; the outer option is whether it could be read.
+    fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        match self.bytes()? {
+            [0] => Some(None),
+            [1] => read(self).map(Some),
+            _ => None,
+        }
+    }
+
+    fn source(&mut self) -> Option<SourceInstance> {
+        Some(SourceInstance {
+            id: self.word()?,
+            region: self.word()?,
+            delivery: match self.bytes()? {
+                [1] => RoleDelivery::V1,
+                [2] => RoleDelivery::V2,
+                _ => return None,
+            },
+            vpc_id: self.option(Self::word)?,
+            ipv4: self.option(|rest| rest.bytes::<4>().map(Ipv4Addr::from))?,
+            ipv6: self.option(|rest| rest.bytes::<16>().map(Ipv6Addr::from))?,
+        })
+    }
+
+    fn role(&mut self) -> Option<RoleSession> {
+        Some(RoleSession {
+            role: self.word()?,
+            role_id: self.word()?,
+            name: self.word()?,
+            source: self.option(Self::source)?,
+            policies: SessionPolicies {
+                document: self.option(|rest| rest.text().map(Box::from))?,
+                arns: (0..self.count()?).map(|_| self.word()).collect::<Option<_>>()?,
+            },
+            tags: (0..self.count()?)
+                .map(|_| Some((self.word()?, self.text()?.into())))
+                .collect::<Option<_>>()?,
+        })
+    }
+}
