@@ -1,12 +1,13 @@
 //! The path of a request to the management APIs.
 //!
 //! ```text
-//! decode ─▶ authenticate ─▶ read, authorize, plan, commit (ec2.rs, sts.rs) ─▶ encode
+//! decode ─▶ authenticate ─▶ read, authorize, plan, commit (action.rs) ─▶ encode
 //! ```
 
 use model::{Region, Scope, Timestamp};
 use store::{Snapshot, Store};
 
+use crate::action::{Call, Desk};
 use crate::api::route::{Arrival, Service, route, unknown_action};
 use crate::api::{Answer, ApiFault, ApiRequest, ApiResponse, Presented, SignatureFault, respond};
 use crate::caller::{self, Caller};
@@ -53,13 +54,18 @@ fn act(
 ) -> Result<Answer, ApiFault> {
     let service = arrival.route.service;
     let (caller, scope) = authenticate(request, service, &store.snapshot(), now)?;
+    let desk = Desk {
+        store,
+        surroundings,
+        caller,
+        scope,
+        now,
+        parameters: &arrival.parameters,
+        call: Call { source: request.source, user_agent: request.header("user-agent") },
+    };
     match service {
-        Service::Ec2 => {
-            let parameters = &arrival.parameters;
-            let desk = ec2::Desk { store, surroundings, caller, scope, now, parameters };
-            ec2::answer(arrival, &desk)
-        }
-        Service::Sts => sts::answer(arrival, &caller),
+        Service::Ec2 => ec2::answer(arrival, &desk),
+        Service::Sts => sts::answer(arrival, &desk),
         Service::CloudWatch | Service::Iam | Service::Organizations => {
             Err(unknown_action(&arrival.route))
         }

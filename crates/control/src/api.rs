@@ -21,6 +21,7 @@ mod signature;
 pub mod xml;
 
 use std::fmt;
+use std::net::IpAddr;
 
 pub use self::document::{Answer, ApiResponse, respond};
 pub use self::fault::ApiFault;
@@ -41,6 +42,8 @@ pub struct ApiRequest<'a> {
     pub headers: Vec<(&'a str, &'a str)>,
     /// The body.
     pub body: &'a [u8],
+    /// The address that it came from, if it is known.
+    pub source: Option<IpAddr>,
 }
 
 impl<'a> ApiRequest<'a> {

@@ -10,11 +10,14 @@
 //!
 //! **Where do I start reading?** [`native::Request`], then [`lifecycle`].
 
+mod action;
 mod answer;
 pub mod api;
+mod authorize;
 mod caller;
 mod ec2;
 pub mod events;
+mod iam;
 pub mod instances;
 pub mod keys;
 mod launch_settings;

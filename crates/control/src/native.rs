@@ -22,6 +22,7 @@ pub use self::surroundings::{NoServer, Surroundings};
 pub use self::views::{
     AttachmentView, Diagnosis, Environment, InstanceView, Place, UndeliveredView, Wanted,
 };
+use crate::action::Call;
 use crate::api::form::Tree;
 use crate::caller::Caller;
 use crate::instances::{self, Launch, find};
@@ -274,6 +275,7 @@ impl<S: Surroundings> Desk<'_, S> {
             scope: find(&self.store.snapshot(), self.surroundings.default_instance())?.scope(),
             now: self.now,
             parameters: &Tree::default(),
+            call: Call::default(),
         };
         self.store(|snapshot| instances::launch(snapshot, &desk, id, launch))?;
         self.see_through(id, InstanceState::Running)?;

@@ -10,6 +10,8 @@
 //! by chance. Access key id and secret access key are keyed hashes of the same bytes, each under a key
 //! of its own: whoever can open a token knows them, and nobody else does.
 
+mod message;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The private listener for operators: the AWS APIs, metrics and health.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,10 @@ pub(crate) struct Managed {
     pub(crate) clock: Clock,
 }
 
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+struct Source(IpAddr);
+
 impl Managed {
     fn hit(&self, limit: Limit) {
         if let Some(counters) = self.counters.first() {
@@ -82,12 +86,13 @@ pub(crate) async fn serve(listener: TcpListener, managed: Managed) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, from)) = listener.accept().await else {
             // Out of descriptors: others have to end first.
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
+        let source = axum::Extension(Source(from.ip().to_canonical()));
+        let service = TowerToHyperService::new(router.clone().layer(source));
         tokio::spawn(async move {
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -168,6 +173,7 @@ fn answer(managed: &Managed, head: &Parts, body: Result<Vec<u8>, ApiFault>) -> A
         query: head.uri.query().unwrap_or_default(),
         headers: headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
         body: &body,
+        source: head.extensions.get::<Source>().map(|Source(address)| *address),
     };
     let surroundings: &dyn Surroundings = &*managed.surroundings;
     match fault {

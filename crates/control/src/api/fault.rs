@@ -169,6 +169,30 @@ impl ApiFault {
         Self::new("AccessDenied", 403, detail)
     }
 
+    /// What no policy can be asked about, and so nobody may do. The text is a choice.
+    pub fn unaskable(refusal: &policy::RequestRefusal) -> Self {
+        Self::invalid_parameter_value(refusal.to_string())
+    }
+
+    /// JSON services: not allowed (control plane, 5.7).
+    pub fn access_denied_exception(detail: impl Into<String>) -> Self {
+        Self::bad("AccessDeniedException", detail)
+    }
+
+    /// JSON services: the body cannot be read as the request. The text is a choice; it quotes no value.
+    pub fn unread_json(fault: &serde_json::Error) -> Self {
+        use serde_json::error::Category;
+        match fault.classify() {
+            Category::Data => Self::bad("ValidationException", echo(&fault.to_string())),
+            Category::Eof | Category::Io | Category::Syntax => Self::serialization(),
+        }
+    }
+
+    /// JSON and CBOR services: the body is neither. They answer without a text.
+    pub fn serialization() -> Self {
+        Self::bad("SerializationException", "")
+    }
+
     /// What the account does not allow. EC2 documents it.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::bad("UnsupportedOperation", message)

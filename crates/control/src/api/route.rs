@@ -4,6 +4,8 @@
 //! tells CBOR, a header tells JSON, and a form tells by its `Version`, or by the service in the
 //! scope of its signature.
 
+use serde::de::DeserializeOwned;
+
 use super::fault::ApiFault;
 use super::form::{Common, Tree};
 use super::{ApiRequest, Dialect};
@@ -68,6 +70,29 @@ pub struct Arrival {
     pub common: Common,
     /// The other parameters. Empty for JSON and CBOR, which have theirs in the body.
     pub parameters: Tree,
+    /// The body of a JSON or CBOR request; empty for forms, which have been read.
+    pub body: Vec<u8>,
+}
+
+impl Arrival {
+    /// Reads the request of an action.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiFault`] in the words of the protocol.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ApiFault> {
+        match self.route.protocol {
+            Protocol::Form(dialect) => Ok(self.parameters.read(dialect)?),
+            Protocol::Json10 | Protocol::Json11 => {
+                // A request without members may have no body.
+                let body = if self.body.is_empty() { &b"{}"[..] } else { &self.body };
+                serde_json::from_slice(body).map_err(|fault| ApiFault::unread_json(&fault))
+            }
+            Protocol::Cbor => {
+                ciborium::from_reader(&*self.body).map_err(|_| ApiFault::serialization())
+            }
+        }
+    }
 }
 
 /// A request that did not, and how to say so.
@@ -114,6 +139,17 @@ impl Service {
             Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
             Self::Organizations => "",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+        }
+    }
+
+    /// What stands before the colon in the names of its actions in policies.
+    pub const fn action_prefix(self) -> &'static str {
+        match self {
+            Self::CloudWatch => "cloudwatch",
+            Self::Ec2 => "ec2",
+            Self::Iam => "iam",
+            Self::Organizations => "organizations",
+            Self::Sts => "sts",
         }
     }
 
@@ -185,7 +221,11 @@ pub fn route(request: &ApiRequest<'_>) -> Result<Arrival, Box<Misrouted>> {
         (service, Protocol::Form(service.dialect()), action, common, tree)
     };
     let route = Route { service, protocol, action, query_errors };
-    Ok(Arrival { route, common, parameters })
+    let body = match protocol {
+        Protocol::Form(_) => Vec::new(),
+        Protocol::Cbor | Protocol::Json10 | Protocol::Json11 => request.body.to_vec(),
+    };
+    Ok(Arrival { route, common, parameters, body })
 }
 
 type Lost = (Service, Protocol, ApiFault);

@@ -1,7 +1,6 @@
 //! Requests signed with what instances read, in every way that is no good and the one that is.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use metadata::Credentials;
 use metadata::session::{RoleSession, SessionPolicies, SourceInstance};
@@ -58,8 +57,14 @@ fn who(site: &Site, key: &AccessKey, service: Service, now: Timestamp) -> (u16, 
     let signer = Signer { key, region: &region, service };
     let lines = signer.sign_form("localhost", body.as_bytes(), now).unwrap();
     let headers = lines.iter().map(|(name, value)| (*name, &**value)).collect();
-    let request =
-        ApiRequest { method: "POST", path: "/", query: "", headers, body: body.as_bytes() };
+    let request = ApiRequest {
+        method: "POST",
+        path: "/",
+        query: "",
+        headers,
+        body: body.as_bytes(),
+        source: None,
+    };
     let response = crate::answer(&request, &site.store, site, now);
     (response.status, String::from_utf8(response.body).unwrap())
 }

@@ -7,6 +7,7 @@ use model::{Attachment, Generation, Instance, InstanceId, LifecycleEvent, Scope,
 use store::{Memory, Snapshot, Store};
 
 use super::Desk;
+use crate::action::Call;
 use crate::api::form::Tree;
 use crate::api::route::{Arrival, Protocol, QueryErrors, Route, Service};
 use crate::api::{Answer, ApiFault, Dialect, respond};
@@ -73,7 +74,7 @@ impl Site {
             action: common.action.clone().unwrap(),
             query_errors: QueryErrors::Unwanted,
         };
-        let arrival = Arrival { route, common, parameters };
+        let arrival = Arrival { route, common, parameters, body: Vec::new() };
         let answer = self.act(&arrival)?;
         let response = respond(&arrival.route, "request", Ok(answer));
         assert_eq!(response.status, 200, "an answer that cannot be written");
@@ -81,7 +82,8 @@ impl Site {
     }
 
     fn act(&self, arrival: &Arrival) -> Result<Answer, ApiFault> {
-        let user = User::described(self.scope.account_id, "admin".parse().unwrap());
+        let mut user = User::described(self.scope.account_id, "admin".parse().unwrap());
+        user.permissions.attached.extend(store::Administrator::POLICY.parse());
         let desk = Desk {
             store: &self.store,
             surroundings: self,
@@ -89,6 +91,7 @@ impl Site {
             scope: self.scope.clone(),
             now: self.now.get(),
             parameters: &arrival.parameters,
+            call: Call::default(),
         };
         super::answer(arrival, &desk)
     }

@@ -158,6 +158,7 @@ impl<'a> Unpacking<'a> {
     }
 
     /// Reads a part that may be missing; the outer option is whether it could be read.
+    #[expect(clippy::option_option, reason = "what cannot be read, and what is not there")]
     fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.bytes()? {
             [0] => Some(None),

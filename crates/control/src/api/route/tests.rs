@@ -6,7 +6,14 @@ const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261122/
 
 fn post<'a>(body: &'a str, headers: &[(&'a str, &'a str)]) -> ApiRequest<'a> {
     let headers = headers.to_vec();
-    ApiRequest { method: "POST", path: "/", query: "", headers, body: body.as_bytes() }
+    ApiRequest {
+        method: "POST",
+        path: "/",
+        query: "",
+        headers,
+        body: body.as_bytes(),
+        source: None,
+    }
 }
 
 #[test]

@@ -45,7 +45,8 @@ impl Signer<'_> {
             lines.push(("x-amz-security-token", token.expose().clone()));
         }
         let headers = lines.iter().map(|(name, value)| (*name, &**value)).collect();
-        let request = ApiRequest { method: "POST", path: "/", query: "", headers, body };
+        let request =
+            ApiRequest { method: "POST", path: "/", query: "", headers, body, source: None };
         let (region, service) = (self.region.to_string(), self.service.signing_name().to_owned());
         let presented = Presented {
             request: &request,
@@ -108,7 +109,8 @@ mod tests {
         let lines = signer.sign_form("localhost", b"Action=GetCallerIdentity", now).unwrap();
         let headers = lines.iter().map(|(name, value)| (*name, &**value)).collect();
         let body = b"Action=GetCallerIdentity";
-        let request = ApiRequest { method: "POST", path: "/", query: "", headers, body };
+        let request =
+            ApiRequest { method: "POST", path: "/", query: "", headers, body, source: None };
         let presented = Presented::parse(&request).unwrap();
         let verified = presented.verify(Some(&key), "sts", 300, now).unwrap();
         assert_eq!(verified.region(), "eu-west-1");

@@ -48,6 +48,7 @@ impl Sent {
             query: &self.query,
             headers: self.headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
             body: &self.body,
+            source: None,
         }
     }
 

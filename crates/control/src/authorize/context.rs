@@ -1,0 +1,125 @@
+//! The condition keys that every request has (control plane, 5.2).
+
+use model::{AccountId, Instance};
+use policy::{Context, Principal, PrincipalKind, RequestRefusal, Value};
+use store::Snapshot;
+
+use crate::action::Desk;
+use crate::caller::{self, Caller};
+
+/// LIMIT: how much of what a client calls itself is held against policies.
+const USER_AGENT_CHARACTERS_MAX: usize = 1024;
+
+/// The caller, as policies know it.
+pub(crate) fn principal_of(caller: &Caller) -> Principal {
+    let role_arn = |path_and_name: &str| {
+        format!("arn:{}:iam::{}:role{path_and_name}", caller.partition, caller.account_id)
+    };
+    let mut tags = Vec::new();
+    let kind = match &caller.principal {
+        caller::Principal::Instance(_) => {
+            let role = role_arn(&format!("/{}", metadata::session::INSTANCE_ROLE));
+            PrincipalKind::RoleSession { role }
+        }
+        caller::Principal::Role(role, session) => {
+            // A session's own tags come before those of its role.
+            let own = session.tags.iter().chain(&role.tags);
+            tags.extend(own.rev().map(|(key, value)| (key.to_string(), value.to_string())));
+            PrincipalKind::RoleSession { role: role.arn(caller.partition) }
+        }
+        caller::Principal::User(user) => {
+            let of_user = user.tags.iter();
+            tags.extend(of_user.map(|(key, value)| (key.to_string(), value.to_string())));
+            PrincipalKind::User { name: user.name.to_string() }
+        }
+    };
+    Principal { kind, account: Some(caller.account_id), arn: caller.arn(), tags }
+}
+
+/// Says all that is known of a request, whatever it asks for. What policies know of the principal as
+/// such follows from it.
+pub(super) fn describe(
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+    action: &str,
+    resource_account: AccountId,
+    context: &mut Context,
+) -> Result<(), RequestRefusal> {
+    let mut put = |key: &str, value: Value| context.insert(key, vec![value]);
+    put("aws:userid", Value::text(&desk.caller.user_id()))?;
+    put("aws:RequestedRegion", Value::text(desk.scope.region.as_str()))?;
+    put("aws:ResourceAccount", Value::text(resource_account.as_str()))?;
+    // The management listener is plain HTTP: TLS ends before it, if anywhere.
+    put("aws:SecureTransport", Value::bool(false))?;
+    put("aws:ViaAWSService", Value::bool(false))?;
+    if let Some(source) = desk.call.source {
+        put("aws:SourceIp", Value::address(source))?;
+    }
+    if let Some(user_agent) = desk.call.user_agent {
+        let short: String = user_agent.chars().take(USER_AGENT_CHARACTERS_MAX).collect();
+        put("aws:UserAgent", Value::text(&short))?;
+    }
+    if action.starts_with("ec2:") {
+        put("ec2:Region", Value::text(desk.scope.region.as_str()))?;
+    }
+    if let Some(issued_at) = desk.caller.issued_at {
+        put("aws:TokenIssueTime", Value::time(issued_at))?;
+        put("aws:MultiFactorAuthPresent", Value::bool(false))?;
+    }
+    describe_source(&desk.caller, context)?;
+    describe_organization(snapshot, desk.caller.account_id, context)?;
+    context.insert_time(desk.now)
+}
+
+/// The instance that read the credentials, and how it did.
+fn describe_source(caller: &Caller, context: &mut Context) -> Result<(), RequestRefusal> {
+    let Some(source) = caller.source() else { return Ok(()) };
+    let mut put = |key: &str, value: Value| context.insert(key, vec![value]);
+    put("ec2:RoleDelivery", Value::text(source.delivery.as_str()))?;
+    put("ec2:SourceInstanceARN", Value::text(&source.arn(caller.account_id)))?;
+    if let Some(vpc_id) = source.vpc_id {
+        put("aws:Ec2InstanceSourceVpc", Value::text(&vpc_id.text()))?;
+    }
+    if let Some(address) = source.ipv4 {
+        put("aws:Ec2InstanceSourcePrivateIPv4", Value::address(address.into()))?;
+    }
+    Ok(())
+}
+
+fn describe_organization(
+    snapshot: &Snapshot,
+    account_id: AccountId,
+    context: &mut Context,
+) -> Result<(), RequestRefusal> {
+    let Some(organization) = snapshot.organization() else { return Ok(()) };
+    let way = organization.way_to(account_id);
+    if way.is_empty() {
+        return Ok(());
+    }
+    context.insert("aws:PrincipalOrgID", vec![Value::text(organization.id.as_str())])?;
+    let mut path = format!("{}/", organization.id);
+    for step in way.iter().filter(|step| !matches!(step, model::Target::Account(_))) {
+        path.push_str(&step.to_string());
+        path.push('/');
+    }
+    context.insert("aws:PrincipalOrgPaths", vec![Value::text(&path)])
+}
+
+/// The keys of an instance as it is: its metadata options, its type and its tags.
+pub(crate) fn keys_of_instance(instance: &Instance) -> Vec<(String, Vec<Value>)> {
+    let options = &instance.options;
+    let hop_limit = i64::from(options.http_put_response_hop_limit.as_hops());
+    let text = |key: &str, text: &str| (key.to_owned(), vec![Value::text(text)]);
+    let mut keys = vec![
+        text("ec2:MetadataHttpTokens", options.http_tokens.as_str()),
+        text("ec2:MetadataHttpEndpoint", options.http_endpoint.as_str()),
+        text("ec2:InstanceMetadataTags", options.instance_metadata_tags.as_str()),
+        ("ec2:MetadataHttpPutResponseHopLimit".to_owned(), vec![Value::number(hop_limit)]),
+        text("ec2:InstanceType", &instance.instance_type),
+    ];
+    for (tag, value) in instance.tags.iter() {
+        keys.push(text(&format!("aws:ResourceTag/{tag}"), value));
+        keys.push(text(&format!("ec2:ResourceTag/{tag}"), value));
+    }
+    keys
+}

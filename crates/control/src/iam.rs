@@ -1,0 +1,3 @@
+//! The IAM API.
+
+pub(crate) mod aws_managed;
