@@ -17,7 +17,7 @@ use model::AccountId;
 use policy::{Context, Principal, Request, RequestRefusal, Value, decide};
 use store::Snapshot;
 
-pub(crate) use self::context::principal_of;
+pub(crate) use self::context::{keys_of_options, principal_of};
 pub(crate) use self::denial::Denied;
 pub(crate) use self::in_force::{Control, InForce};
 use crate::action::Desk;
@@ -122,3 +122,6 @@ pub(crate) fn request(
     }
     Request::new(principal, action, &ask.resource, account, context)
 }
+
+#[cfg(test)]
+mod tests;

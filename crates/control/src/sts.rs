@@ -13,6 +13,6 @@ actions! {
 /// # Errors
 ///
 /// [`ApiFault`]; then nothing has changed.
-pub(crate) fn answer(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+pub(crate) fn answer<'a>(arrival: &'a Arrival, desk: &Desk<'a>) -> Result<Answer, ApiFault> {
     actions(arrival, desk).unwrap_or_else(|| Err(unknown_action(&arrival.route)))
 }

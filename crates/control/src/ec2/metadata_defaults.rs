@@ -7,8 +7,12 @@ use std::str::FromStr;
 use model::{HopLimit, HttpTokens, MetadataDefaults, OptionsChange, Resource, Switch};
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
+use super::asked::with_attributes;
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// Changes some of the defaults; what the request leaves out keeps its value.
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +49,18 @@ struct DefaultsElement {
 }
 
 impl Action for ModifyInstanceMetadataDefaults {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let given = [
+            ("HttpTokens", &self.http_tokens),
+            ("HttpPutResponseHopLimit", &self.http_put_response_hop_limit),
+            ("HttpEndpoint", &self.http_endpoint),
+            ("InstanceMetadataTags", &self.instance_metadata_tags),
+            ("HttpTokensEnforced", &self.http_tokens_enforced),
+        ];
+        let given = given.iter().filter_map(|(name, value)| Some((*name, Some(value.as_deref()?))));
+        Ok(vec![with_attributes(Ask::on("*".to_owned()), given)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let switches = &["enabled", "disabled"];
         let http_tokens = word(self.http_tokens.as_deref(), "HttpTokens", &["optional", "required"])?;
@@ -73,6 +89,10 @@ impl Action for ModifyInstanceMetadataDefaults {
 }
 
 impl Action for GetInstanceMetadataDefaults {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let MetadataDefaults { options, http_tokens_enforced } =
             desk.store.snapshot().metadata_defaults(&desk.scope);

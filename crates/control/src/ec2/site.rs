@@ -66,6 +66,17 @@ impl Site {
     ///
     /// The fault that came back.
     pub(crate) fn ask(&self, form: &str) -> Result<String, ApiFault> {
+        let mut user = User::described(self.scope.account_id, "admin".parse().unwrap());
+        user.permissions.attached.extend(store::Administrator::POLICY.parse());
+        self.ask_as(&Caller::of_user(user, &self.scope.region), form)
+    }
+
+    /// Asks as somebody else than the administrator.
+    ///
+    /// # Errors
+    ///
+    /// The fault that came back.
+    pub(crate) fn ask_as(&self, caller: &Caller, form: &str) -> Result<String, ApiFault> {
         let mut parameters = Tree::parse(form.as_bytes()).unwrap();
         let common = parameters.take_common().unwrap();
         let route = Route {
@@ -75,23 +86,22 @@ impl Site {
             query_errors: QueryErrors::Unwanted,
         };
         let arrival = Arrival { route, common, parameters, body: Vec::new() };
-        let answer = self.act(&arrival)?;
+        let answer = self.act(caller, &arrival)?;
         let response = respond(&arrival.route, "request", Ok(answer));
         assert_eq!(response.status, 200, "an answer that cannot be written");
         Ok(String::from_utf8(response.body).unwrap())
     }
 
-    fn act(&self, arrival: &Arrival) -> Result<Answer, ApiFault> {
-        let mut user = User::described(self.scope.account_id, "admin".parse().unwrap());
-        user.permissions.attached.extend(store::Administrator::POLICY.parse());
+    fn act(&self, caller: &Caller, arrival: &Arrival) -> Result<Answer, ApiFault> {
         let desk = Desk {
             store: &self.store,
             surroundings: self,
-            caller: Caller::of_user(user, &self.scope.region),
-            scope: self.scope.clone(),
+            caller: caller.clone(),
+            scope: Scope { account_id: caller.account_id, ..self.scope.clone() },
             now: self.now.get(),
             parameters: &arrival.parameters,
             call: Call::default(),
+            authorized: None,
         };
         super::answer(arrival, &desk)
     }
