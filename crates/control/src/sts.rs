@@ -1,11 +1,16 @@
 //! The STS API: who a caller is, and sessions.
 
+mod credentials;
+
 use crate::action::{Desk, actions};
 use crate::api::route::{Arrival, unknown_action};
 use crate::api::{Answer, ApiFault};
 
 actions! {
+    assume_role: AssumeRole;
+    authorization_message: DecodeAuthorizationMessage;
     caller_identity: GetCallerIdentity;
+    session_token: GetSessionToken;
 }
 
 /// Does what is asked.

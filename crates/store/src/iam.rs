@@ -194,8 +194,8 @@ impl Snapshot {
     }
 
     /// Returns the trust policy of a role.
-    pub fn trust_policy(&self, account_id: AccountId, role: &RoleName) -> Option<&Policy> {
-        self.iam.held(account_id, IamKind::Role, role.clone().into())?.compiled.trust.as_ref()
+    pub fn trust_policy(&self, role: &IamKey) -> Option<&Policy> {
+        self.iam.all.get(role)?.compiled.trust.as_ref()
     }
 
     /// Returns the document in force of a managed policy of an account.
