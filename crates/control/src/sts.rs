@@ -21,3 +21,6 @@ actions! {
 pub(crate) fn answer<'a>(arrival: &'a Arrival, desk: &Desk<'a>) -> Result<Answer, ApiFault> {
     actions(arrival, desk).unwrap_or_else(|| Err(unknown_action(&arrival.route)))
 }
+
+#[cfg(test)]
+mod tests;
