@@ -8,3 +8,4 @@ mod naive;
 mod random;
 mod refusals;
 mod scene;
+mod sys;
