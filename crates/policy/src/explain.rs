@@ -58,7 +58,7 @@ pub struct Leaf<'p> {
 }
 
 /// A line of a condition, held against the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trial<'p> {
     /// The line.
     pub test: &'p Test,

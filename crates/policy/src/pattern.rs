@@ -167,13 +167,12 @@ impl Pieces {
         if !is_key(key) {
             return None;
         }
-        let (default, behind) = match behind.strip_prefix('}') {
-            Some(behind) => (None, behind),
-            None => {
-                let quoted = behind.strip_prefix(',')?.trim_start().strip_prefix('\'')?;
-                let (default, behind) = quoted.split_once('\'')?;
-                (Some(default.into()), behind.trim_start().strip_prefix('}')?)
-            }
+        let (default, behind) = if let Some(behind) = behind.strip_prefix('}') {
+            (None, behind)
+        } else {
+            let quoted = behind.strip_prefix(',')?.trim_start().strip_prefix('\'')?;
+            let (default, behind) = quoted.split_once('\'')?;
+            (Some(default.into()), behind.trim_start().strip_prefix('}')?)
         };
         self.pieces.push(Piece::Variable(Box::new(Variable { key: Key::of(key), default })));
         Some(behind)

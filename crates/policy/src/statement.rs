@@ -134,9 +134,9 @@ impl Services {
 
     /// Those of a list of actions.
     pub(crate) fn of(actions: &Listed) -> Self {
-        let bits = |sum, text: &Box<str>| sum | Self::of_action(text).0;
+        let each = actions.texts.iter().map(|text| Self::of_action(text).0);
         match actions.sense {
-            Sense::These => Self(actions.texts.iter().fold(0, bits)),
+            Sense::These => Self(each.fold(0, |all, one| all | one)),
             Sense::AllButThese => Self::ALL,
         }
     }
