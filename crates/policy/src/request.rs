@@ -377,3 +377,35 @@ impl Request {
         &self.context
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_among_many() {
+        let mut context = Context::default();
+        let name = |n: usize| format!("test:Key{n}");
+        for n in 0..CONTEXT_KEYS_MAX {
+            context.insert(&name(n), vec![Value::text(&n.to_string())]).unwrap();
+        }
+        for n in 0..CONTEXT_KEYS_MAX {
+            assert_eq!(context.single(&Key::of(&name(n))), Some(n.to_string().as_str()));
+        }
+        assert_eq!(context.values(&Key::of(&name(CONTEXT_KEYS_MAX))), []);
+        context.insert("TEST:key7", vec![Value::text("again")]).unwrap();
+        assert_eq!(context.single(&Key::of("test:key7")), Some("again"));
+        assert_eq!(context.iter().count(), CONTEXT_KEYS_MAX);
+    }
+
+    #[test]
+    fn keys_of_one_number_are_told_apart() {
+        let key = |name: &str| Key { number: 7 << 58, name: name.into() };
+        let context = Context {
+            keys: vec![(key("a:a"), vec![Value::text("1")]), (key("a:b"), vec![Value::text("2")])],
+            ..Context::default()
+        };
+        assert_eq!(context.single(&key("a:b")), Some("2"));
+        assert_eq!(context.single(&key("a:c")), None);
+    }
+}

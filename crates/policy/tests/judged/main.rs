@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod explained;
 mod golden;
 mod naive;
 mod random;

@@ -140,9 +140,13 @@ fn statement() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Some allow everything, so that the other layers get to decide.
 fn document() -> impl Strategy<Value = Value> {
     let version = prop_oneof![4 => Just("2012-10-17"), 1 => Just("2008-10-17")];
-    (version, proptest::collection::vec(statement(), 1..4))
+    let everything = json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
+    let some = proptest::collection::vec(statement(), 1..4).prop_map(Value::from);
+    let statements = prop_oneof![1 => Just(everything), 2 => some];
+    (version, statements)
         .prop_map(|(version, statements)| json!({ "Version": version, "Statement": statements }))
 }
 
@@ -269,11 +273,30 @@ fn case() -> impl Strategy<Value = Case> {
 fn config() -> ProptestConfig {
     let cases = std::env::var("POLICY_CASES").ok().and_then(|text| text.parse().ok());
     ProptestConfig {
-        cases: cases.unwrap_or(4000),
+        cases: cases.unwrap_or(20_000),
         failure_persistence: None,
         max_shrink_iters: 4000,
         ..ProptestConfig::default()
     }
+}
+
+#[test]
+fn every_answer_is_given_often() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut counts = [0_u32; 3];
+    for _ in 0..2000 {
+        let case = case().new_tree(&mut runner).unwrap().current();
+        let policies = case.scene.compile(|name| case.document(name).to_string());
+        let request = case.scene.request();
+        let answer = policies.with_layers(|layers| scene::answer(&decide(layers, &request)));
+        counts[match answer {
+            naive::Answer::Allowed => 0,
+            naive::Answer::ExplicitDeny => 1,
+            naive::Answer::ImplicitDeny => 2,
+        }] += 1;
+    }
+    assert!(counts.iter().all(|count| *count >= 200), "{counts:?}");
 }
 
 proptest! {
