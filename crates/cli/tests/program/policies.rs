@@ -66,6 +66,16 @@ fn a_check_says_what_decided_and_its_exit_code_too() {
 }
 
 #[test]
+fn keys_that_conditions_ask_for_and_nobody_gave_are_told() {
+    let home = home();
+    let both = ["--policy", "require-v2.json", "--policy", "few-hops.json"];
+    let ended = check(&home, &[&both[..], &["--context", "AWS:securetransport=true"]].concat());
+    let last = ended.stdout.lines().last().unwrap().trim_start();
+    let keys = "ec2:MetadataHttpPutResponseHopLimit, ec2:MetadataHttpTokens";
+    assert_eq!(last, format!("conditions ask for {keys}: not given"), "{ended:?}");
+}
+
+#[test]
 fn an_explanation_is_a_tree_of_everything_that_was_looked_at() {
     let ended = check(
         &home(),
@@ -155,6 +165,7 @@ fn programs_get_an_object_for_each_action_on_each_resource() {
                 {"operator": "NumericLessThan", "key": "ec2:MetadataHttpPutResponseHopLimit",
                  "wanted": ["3"], "found": [], "holds": false, "failure": "key_missing"},
             ],
+            "missing_context": ["aws:SecureTransport", "ec2:MetadataHttpPutResponseHopLimit"],
         })
     );
     assert_eq!((&lines[2]["allowed"], &lines[2]["missing"]), (&json!(true), &Value::Null));

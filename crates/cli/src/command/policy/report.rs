@@ -33,6 +33,10 @@ pub(crate) fn text(
         for trial in deciding(explanation).iter().filter(told) {
             let _ = writeln!(text, "         {trial}");
         }
+        let keys = missing_context(explanation);
+        if !keys.is_empty() {
+            let _ = writeln!(text, "         conditions ask for {}: not given", keys.join(", "));
+        }
     }
     plain(&text)
 }
@@ -94,6 +98,16 @@ fn deciding<'e>(explanation: &'e Explanation<'_>) -> &'e [Trial<'e>] {
     leaves.find(is_it).map_or(&[], |leaf| &leaf.trials)
 }
 
+/// Returns the keys that conditions about this request ask for, and that it does not have.
+fn missing_context<'e>(explanation: &'e Explanation<'_>) -> Vec<&'e str> {
+    let leaves = explanation.branches.iter().flat_map(|branch| &branch.leaves);
+    let missing = leaves.flat_map(|leaf| &leaf.trials).filter(|trial| trial.found.is_empty());
+    let mut keys: Vec<_> = missing.map(|trial| trial.test.key()).collect();
+    keys.sort_unstable_by_key(|key| key.to_lowercase());
+    keys.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
+    keys
+}
+
 /// One verdict, for programs. What does not apply is null.
 #[derive(Debug, Serialize)]
 struct Line<'e> {
@@ -115,6 +129,8 @@ struct Line<'e> {
     missing: Option<&'static str>,
     /// The lines of the condition of that statement.
     condition: Vec<ConditionLine<'e>>,
+    /// The keys that conditions ask for and that were not given.
+    missing_context: Vec<&'e str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<BranchLine<'e>>>,
 }
@@ -201,6 +217,7 @@ fn line<'e>(request: &'e Request, of: &'e Explanation<'e>, is_explained: bool) -
         statement: source.and_then(statement),
         missing,
         condition: deciding(of).iter().map(condition).collect(),
+        missing_context: missing_context(of),
         layers: is_explained.then(|| branches(of)),
     }
 }
