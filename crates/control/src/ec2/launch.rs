@@ -23,7 +23,7 @@ use super::metadata_options::refuse_if_enforced;
 use super::tags::{self, Tags};
 use super::text::parse_line;
 use crate::api::ApiFault;
-use crate::{References, lifecycle};
+use crate::{References, declarative, lifecycle};
 
 /// LIMIT: instances of one request. EC2 bounds an account's instances instead.
 const INSTANCES_MAX: i64 = 1000;
@@ -177,8 +177,8 @@ impl Launch<'_> {
     ) -> Result<(MetadataOptions, OptionLayers), ApiFault> {
         let mut layers = vec![(OptionLayer::Launch, requested)];
         layers.extend(templated.map(|by| (OptionLayer::LaunchTemplate, by.options)));
-        let account = self.snapshot.metadata_defaults(&self.desk.scope);
-        layers.push((OptionLayer::Account, account.options));
+        let account = declarative::in_force(self.snapshot, &self.desk.scope);
+        layers.push((account.layer(), account.defaults.options));
         if image.imds_support == Some(ImdsSupport::V2) {
             layers.push((OptionLayer::Image, OptionsChange::IMDS_SUPPORT_V2));
         }
