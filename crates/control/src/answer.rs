@@ -13,6 +13,7 @@ use crate::api::{Answer, ApiFault, ApiRequest, ApiResponse, Presented, Signature
 use crate::caller::{self, Caller};
 use crate::ec2;
 use crate::native::Surroundings;
+use crate::organizations;
 use crate::sts;
 
 /// Answers a request. When this returns, what it asked for is durable, and the data plane has it in
@@ -67,9 +68,8 @@ fn act(
     match service {
         Service::Ec2 => ec2::answer(arrival, &desk),
         Service::Sts => sts::answer(arrival, &desk),
-        Service::CloudWatch | Service::Iam | Service::Organizations => {
-            Err(unknown_action(&arrival.route))
-        }
+        Service::Organizations => organizations::answer(arrival, &desk),
+        Service::CloudWatch | Service::Iam => Err(unknown_action(&arrival.route)),
     }
 }
 

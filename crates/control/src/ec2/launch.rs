@@ -23,7 +23,7 @@ use super::metadata_options::refuse_if_enforced;
 use super::tags::{self, Tags};
 use super::text::parse_line;
 use crate::api::ApiFault;
-use crate::{References, lifecycle};
+use crate::{References, declarative, lifecycle};
 
 /// LIMIT: instances of one request. EC2 bounds an account's instances instead.
 const INSTANCES_MAX: i64 = 1000;
@@ -149,8 +149,8 @@ pub(crate) fn resolve(
 ) -> (MetadataOptions, OptionLayers) {
     let mut layers = vec![(OptionLayer::Launch, requested.unwrap_or_default())];
     layers.extend(templated.map(|options| (OptionLayer::LaunchTemplate, options)));
-    let account = snapshot.metadata_defaults(&desk.scope);
-    layers.push((OptionLayer::Account, account.options));
+    let account = declarative::in_force(snapshot, &desk.scope);
+    layers.push((account.layer(), account.defaults.options));
     if imds_support == Some(ImdsSupport::V2) {
         layers.push((OptionLayer::Image, OptionsChange::IMDS_SUPPORT_V2));
     }

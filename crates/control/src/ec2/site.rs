@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 
-use model::{Attachment, Generation, Instance, InstanceId, LifecycleEvent, Scope, Timestamp, User};
+use model::{
+    AccountId, Attachment, Generation, Instance, InstanceId, LifecycleEvent, Scope, Timestamp, User,
+};
 use store::{Memory, Snapshot, Store};
 
 use super::Desk;
 use crate::action::Call;
-use crate::api::form::Tree;
+use crate::api::form::{Common, Tree};
 use crate::api::route::{Arrival, Protocol, QueryErrors, Route, Service};
 use crate::api::{Answer, ApiFault, Dialect, respond};
 use crate::caller::Caller;
@@ -66,17 +68,24 @@ impl Site {
     ///
     /// The fault that came back.
     pub(crate) fn ask(&self, form: &str) -> Result<String, ApiFault> {
-        let mut user = User::described(self.scope.account_id, "admin".parse().unwrap());
-        user.permissions.attached.extend(store::Administrator::POLICY.parse());
-        self.ask_as(&Caller::of_user(user, &self.scope.region), form)
+        self.ask_as(self.administrator(), form)
     }
 
-    /// Asks as somebody else than the administrator.
+    /// Asks as another user, who may be of another account.
     ///
     /// # Errors
     ///
-    /// The fault that came back.
-    pub(crate) fn ask_as(&self, caller: &Caller, form: &str) -> Result<String, ApiFault> {
+    /// As [`Self::ask`].
+    pub(crate) fn ask_as(&self, user: User, form: &str) -> Result<String, ApiFault> {
+        self.ask_by(&Caller::of_user(user, &self.scope.region), form)
+    }
+
+    /// Asks as whoever it may be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) fn ask_by(&self, caller: &Caller, form: &str) -> Result<String, ApiFault> {
         let mut parameters = Tree::parse(form.as_bytes()).unwrap();
         let common = parameters.take_common().unwrap();
         let route = Route {
@@ -92,6 +101,36 @@ impl Site {
         Ok(String::from_utf8(response.body).unwrap())
     }
 
+    /// Asks Organizations as a user, with the members of a JSON request.
+    ///
+    /// # Errors
+    ///
+    /// The fault that came back.
+    pub(crate) fn organizations(
+        &self,
+        user: User,
+        action: &str,
+        request: &serde_json::Value,
+    ) -> Result<serde_json::Value, ApiFault> {
+        let route = Route {
+            service: Service::Organizations,
+            protocol: Protocol::Json11,
+            action: action.to_owned(),
+            query_errors: QueryErrors::Unwanted,
+        };
+        let (common, parameters) = (Common::default(), Tree::default());
+        let arrival = Arrival { route, common, parameters, body: request.to_string().into() };
+        let answer = self.act(&Caller::of_user(user, &self.scope.region), &arrival)?;
+        let response = respond(&arrival.route, "request", Ok(answer));
+        assert_eq!(response.status, 200, "an answer that cannot be written");
+        Ok(serde_json::from_slice(&response.body).unwrap())
+    }
+
+    /// The administrator of the site's own account.
+    pub(crate) fn administrator(&self) -> User {
+        administrator_of(self.scope.account_id)
+    }
+
     fn act(&self, caller: &Caller, arrival: &Arrival) -> Result<Answer, ApiFault> {
         let desk = Desk {
             store: &self.store,
@@ -103,7 +142,10 @@ impl Site {
             call: Call::default(),
             authorized: None,
         };
-        super::answer(arrival, &desk)
+        match arrival.route.service {
+            Service::Organizations => crate::organizations::answer(arrival, &desk),
+            _ => super::answer(arrival, &desk),
+        }
     }
 
     /// Asks, and returns what stands in the elements of this name, one after the other.
@@ -136,6 +178,13 @@ impl Site {
         self.store.transact(plan).unwrap();
         self.settles(self.store.current().generation());
     }
+}
+
+/// A user of an account who may do everything that the account may.
+pub(crate) fn administrator_of(account_id: AccountId) -> User {
+    let mut user = User::described(account_id, "admin".parse().unwrap());
+    user.permissions.attached.extend(store::Administrator::POLICY.parse());
+    user
 }
 
 /// What stands in the elements of a name, wherever they are.
