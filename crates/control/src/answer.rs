@@ -12,6 +12,7 @@ use crate::api::route::{Arrival, Service, route, unknown_action};
 use crate::api::{Answer, ApiFault, ApiRequest, ApiResponse, Presented, SignatureFault, respond};
 use crate::caller::{self, Caller};
 use crate::ec2;
+use crate::iam;
 use crate::native::Surroundings;
 use crate::sts;
 
@@ -65,10 +66,9 @@ fn act(
     };
     match service {
         Service::Ec2 => ec2::answer(arrival, &desk),
+        Service::Iam => iam::answer(arrival, &desk),
         Service::Sts => sts::answer(arrival, &desk),
-        Service::CloudWatch | Service::Iam | Service::Organizations => {
-            Err(unknown_action(&arrival.route))
-        }
+        Service::CloudWatch | Service::Organizations => Err(unknown_action(&arrival.route)),
     }
 }
 

@@ -6,6 +6,7 @@
 //! INVARIANT: no message holds a secret, and what it repeats of a request is at most
 //! [`ECHO_CHARACTERS_MAX`] characters at a time.
 
+mod iam;
 mod network;
 mod things;
 

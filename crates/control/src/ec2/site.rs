@@ -66,24 +66,53 @@ impl Site {
     ///
     /// The fault that came back.
     pub(crate) fn ask(&self, form: &str) -> Result<String, ApiFault> {
+        self.ask_as(self.administrator(), Service::Ec2, form)
+    }
+
+    /// Asks IAM.
+    ///
+    /// # Errors
+    ///
+    /// The fault that came back.
+    pub(crate) fn ask_iam(&self, form: &str) -> Result<String, ApiFault> {
+        self.ask_as(self.administrator(), Service::Iam, form)
+    }
+
+    /// The user that asks where nobody else is named.
+    fn administrator(&self) -> User {
+        let mut user = User::described(self.scope.account_id, "admin".parse().unwrap());
+        user.permissions.attached.extend(store::Administrator::POLICY.parse());
+        user
+    }
+
+    /// Asks a service as a user.
+    ///
+    /// # Errors
+    ///
+    /// The fault that came back.
+    pub(crate) fn ask_as(
+        &self,
+        user: User,
+        service: Service,
+        form: &str,
+    ) -> Result<String, ApiFault> {
         let mut parameters = Tree::parse(form.as_bytes()).unwrap();
         let common = parameters.take_common().unwrap();
+        let dialect = if service == Service::Ec2 { Dialect::Ec2 } else { Dialect::Query };
         let route = Route {
-            service: Service::Ec2,
-            protocol: Protocol::Form(Dialect::Ec2),
+            service,
+            protocol: Protocol::Form(dialect),
             action: common.action.clone().unwrap(),
             query_errors: QueryErrors::Unwanted,
         };
         let arrival = Arrival { route, common, parameters, body: Vec::new() };
-        let answer = self.act(&arrival)?;
+        let answer = self.act(user, &arrival)?;
         let response = respond(&arrival.route, "request", Ok(answer));
         assert_eq!(response.status, 200, "an answer that cannot be written");
         Ok(String::from_utf8(response.body).unwrap())
     }
 
-    fn act(&self, arrival: &Arrival) -> Result<Answer, ApiFault> {
-        let mut user = User::described(self.scope.account_id, "admin".parse().unwrap());
-        user.permissions.attached.extend(store::Administrator::POLICY.parse());
+    fn act(&self, user: User, arrival: &Arrival) -> Result<Answer, ApiFault> {
         let desk = Desk {
             store: &self.store,
             surroundings: self,
@@ -93,7 +122,12 @@ impl Site {
             parameters: &arrival.parameters,
             call: Call::default(),
         };
-        super::answer(arrival, &desk)
+        match arrival.route.service {
+            Service::Iam => crate::iam::answer(arrival, &desk),
+            Service::CloudWatch | Service::Ec2 | Service::Organizations | Service::Sts => {
+                super::answer(arrival, &desk)
+            }
+        }
     }
 
     /// Asks, and returns what stands in the elements of this name, one after the other.
