@@ -71,13 +71,36 @@ impl Site {
         self.ask_as(self.administrator(), form)
     }
 
+    /// Asks IAM.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) fn ask_iam(&self, form: &str) -> Result<String, ApiFault> {
+        self.ask_service(self.administrator(), Service::Iam, form)
+    }
+
     /// Asks as another user, who may be of another account.
     ///
     /// # Errors
     ///
     /// As [`Self::ask`].
     pub(crate) fn ask_as(&self, user: User, form: &str) -> Result<String, ApiFault> {
-        self.ask_by(&Caller::of_user(user, &self.scope.region), form)
+        self.ask_service(user, Service::Ec2, form)
+    }
+
+    /// Asks a service as a user.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) fn ask_service(
+        &self,
+        user: User,
+        service: Service,
+        form: &str,
+    ) -> Result<String, ApiFault> {
+        self.ask_form(&Caller::of_user(user, &self.scope.region), service, form)
     }
 
     /// Asks as whoever it may be.
@@ -86,11 +109,16 @@ impl Site {
     ///
     /// As [`Self::ask`].
     pub(crate) fn ask_by(&self, caller: &Caller, form: &str) -> Result<String, ApiFault> {
+        self.ask_form(caller, Service::Ec2, form)
+    }
+
+    fn ask_form(&self, caller: &Caller, service: Service, form: &str) -> Result<String, ApiFault> {
         let mut parameters = Tree::parse(form.as_bytes()).unwrap();
         let common = parameters.take_common().unwrap();
+        let dialect = if service == Service::Ec2 { Dialect::Ec2 } else { Dialect::Query };
         let route = Route {
-            service: Service::Ec2,
-            protocol: Protocol::Form(Dialect::Ec2),
+            service,
+            protocol: Protocol::Form(dialect),
             action: common.action.clone().unwrap(),
             query_errors: QueryErrors::Unwanted,
         };
@@ -143,8 +171,9 @@ impl Site {
             authorized: None,
         };
         match arrival.route.service {
+            Service::Iam => crate::iam::answer(arrival, &desk),
             Service::Organizations => crate::organizations::answer(arrival, &desk),
-            _ => super::answer(arrival, &desk),
+            Service::CloudWatch | Service::Ec2 | Service::Sts => super::answer(arrival, &desk),
         }
     }
 
