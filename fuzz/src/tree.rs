@@ -7,7 +7,7 @@ use metadata::{
     Admitted, Allow, Content, ContentType, IssuerKey, Parsed, Profile, Refusal, Request,
     RoleCredentials, Signatures, Sources, TokenKey, TokenKeys, admit, authorize, render, resolve,
 };
-use model::{Instance, RoleName, Timestamp};
+use model::{Instance, RoleDelivery, RoleName, Timestamp};
 
 /// When reading takes place: 2025-03-04T10:00:00Z.
 pub const NOW: Timestamp = Timestamp::from_seconds(1_741_082_400);
@@ -37,7 +37,7 @@ impl Sources for Fixed {
         &self.issuer_key
     }
 
-    fn role_credentials(&self, _: &RoleName) -> RoleCredentials {
+    fn role_credentials(&self, _: &RoleName, _: RoleDelivery) -> RoleCredentials {
         RoleCredentials::BuiltIn
     }
 

@@ -47,8 +47,8 @@ pub trait Sources {
     /// The key of the built-in credential source.
     fn issuer_key(&self) -> &IssuerKey;
 
-    /// What is known of a role's credentials now.
-    fn role_credentials(&self, role: &RoleName) -> RoleCredentials;
+    /// What is known now of the credentials of a role that the instance that asks has.
+    fn role_credentials(&self, role: &RoleName, delivery: RoleDelivery) -> RoleCredentials;
 
     /// The signatures over `document`, the identity document of the instance that asks, if they
     /// have been made.
@@ -115,7 +115,7 @@ fn role_document(
     delivery: RoleDelivery,
     now: Timestamp,
 ) -> String {
-    match sources.role_credentials(role) {
+    match sources.role_credentials(role, delivery) {
         RoleCredentials::BuiltIn => {
             let key = sources.issuer_key();
             credentials::document(&key.derive(instance.id, role.as_str(), delivery, now))

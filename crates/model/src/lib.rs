@@ -44,6 +44,7 @@ mod secret;
 mod serial;
 mod shared;
 mod state;
+mod sts_source;
 mod tag;
 mod time;
 mod token;
@@ -84,6 +85,7 @@ pub use role::{
 pub use secret::Secret;
 pub use shared::{Common, Shared};
 pub use state::InstanceState;
+pub use sts_source::{BaseCredentials, Endpoint, ExternalId, RoleArn, SessionSeconds, StsSource};
 pub use tag::{TagKey, TagRefusal};
 pub use time::{Timestamp, TimestampRefusal};
 pub use token::{TokenTtl, TtlRefusal};

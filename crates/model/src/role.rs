@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::serial::{spelled, written_as_text};
-use crate::{Line, Secret, Timestamp};
+use crate::{Line, Secret, StsSource, Timestamp};
 
 /// The name of an IAM role or instance profile: 1 to 64 letters, digits and `+=,.@_-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,6 +132,21 @@ pub enum CredentialSource {
     },
     /// From the settings.
     Static(StaticCredentials),
+    /// From STS, elsewhere: the role is assumed for each instance that has it.
+    Sts(StsSource),
+}
+
+impl CredentialSource {
+    /// Returns the word that the source goes by.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::BuiltIn {} => "built-in",
+            Self::Error { .. } => "error",
+            Self::Process { .. } => "process",
+            Self::Static(_) => "static",
+            Self::Sts(_) => "sts",
+        }
+    }
 }
 
 /// A role whose credentials instances can read.
@@ -166,6 +181,14 @@ mod tests {
         let text = r#"{"name":"app","source":"process","command":["get-keys","--json"]}"#;
         let role: Role = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&role).unwrap(), text);
+        let text = concat!(
+            r#"{"name":"app","source":"sts","role_arn":"arn:aws:iam::123456789012:role/app","#,
+            r#""region":"eu-west-1","duration_seconds":900,"base":{"source":"static","#,
+            r#""access_key_id":"AKIAEXAMPLE","secret_access_key":"x"}}"#,
+        );
+        let role: Role = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&role).unwrap(), text);
+        assert_eq!(role.credentials.as_str(), "sts");
         let refusal = serde_json::from_str::<Role>(r#"{"name":"app"}"#).unwrap_err();
         assert!(refusal.to_string().contains("missing field `source`"), "{refusal}");
     }

@@ -10,7 +10,8 @@ use metadata::{
     Sources, Unsigned, admit, authorize, issue, render, resolve,
 };
 use model::{
-    HopLimit, Instance, InstanceId, MacAddress, Observation, RequestVersion, RoleName, Switch,
+    HopLimit, Instance, InstanceId, MacAddress, Observation, RequestVersion, RoleDelivery,
+    RoleName, Switch,
 };
 use store::Snapshot;
 
@@ -232,7 +233,7 @@ impl<'a> Exchange<'a> {
             }
         };
         let leaf = resolve(authorize(read, keys, self.now.steady)?)?;
-        let sources = Drawn { exchange: self, issuer_key, signed };
+        let sources = Drawn { exchange: self, instance, issuer_key, signed };
         Ok(Reply::Content(render(leaf, &sources, self.now.wall)?))
     }
 
@@ -292,6 +293,7 @@ fn version_of(request: &Request<'_>) -> RequestVersion {
 /// What rendering draws on.
 struct Drawn<'e, 'a> {
     exchange: &'e Exchange<'a>,
+    instance: &'a Instance,
     issuer_key: &'a IssuerKey,
     signed: Signed<'e>,
 }
@@ -301,17 +303,16 @@ impl Sources for Drawn<'_, '_> {
         self.issuer_key
     }
 
-    fn role_credentials(&self, role: &RoleName) -> RoleCredentials {
+    fn role_credentials(&self, role: &RoleName, delivery: RoleDelivery) -> RoleCredentials {
         let Exchange { service, snapshot, now, .. } = self.exchange;
-        service.credentials.find(snapshot.role(role).map(|role| &**role), now.wall)
+        service.credentials.find(snapshot.role(role), self.instance.id, delivery, now.wall)
     }
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {
         match self.signed {
             Signed::Done(signatures) => Some(Arc::new(signatures.clone())),
             Signed::Failed | Signed::NotAsked => {
-                let instance = self.exchange.instance.ok()?.id;
-                self.exchange.service.signatures.find(instance, document)
+                self.exchange.service.signatures.find(self.instance.id, document)
             }
         }
     }
