@@ -38,7 +38,7 @@ impl TryFrom<Vec<String>> for Program {
     fn try_from(command: Vec<String>) -> Result<Self, Self::Error> {
         match command.first() {
             Some(program) if !program.is_empty() => Ok(Self(command)),
-            _ => Err("it names no program: use [\"program\", \"argument\", …]"),
+            _ => Err("`command` names no program: use [\"program\", \"argument\", …]"),
         }
     }
 }
@@ -74,7 +74,7 @@ pub(super) struct StsRole {
     #[serde(default)]
     session_token: Option<Secret<String>>,
     #[serde(default)]
-    credential_process: Option<Program>,
+    credential_process: Option<Vec<String>>,
     #[serde(default)]
     web_identity_token_file: Option<Line>,
 }
@@ -96,7 +96,10 @@ impl StsRole {
                 _ => Err("a key to assume the role with has both `access_key_id` and \
                           `secret_access_key`"),
             },
-            (false, Some(Program(command)), None) => Ok(BaseCredentials::Process { command }),
+            (false, Some(command), None) => match Program::try_from(command) {
+                Ok(Program(command)) => Ok(BaseCredentials::Process { command }),
+                Err(_) => Err("`credential_process` names no program: use [\"program\", …]"),
+            },
             (false, None, Some(file)) if !file.starts_with('/') => {
                 Err("`web_identity_token_file` is not an absolute path")
             }

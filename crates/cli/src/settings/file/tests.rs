@@ -108,7 +108,7 @@ fn a_role_is_assumed_by_one_of_three() {
         ("credential_process = [\"get\"]\nweb_identity_token_file = \"/t\"", 1, "keep one of"),
         ("web_identity_token_file = \"t\"", 1, "absolute path"),
         ("web_identity_token_file = \"/t\"\nexternal_id = \"x1\"", 1, "no `external_id`"),
-        ("credential_process = []", 6, "names no program"),
+        ("credential_process = []", 1, "`credential_process` names no program"),
         ("credential_process = [\"get\"]\nduration_seconds = 899", 7, "900 to 43200"),
         ("credential_process = [\"get\"]\nendpoint = \"http://sts.example.com\"", 7, "https://"),
         ("credential_proces = [\"get\"]", 6, "did you mean `credential_process`?"),
