@@ -10,7 +10,7 @@ PACKAGES := ca-certificates dnsmasq-base gcc libc6-dev mount openssl qemu-system
 # What makes the image of a whole Debian.
 IMAGE_PACKAGES := e2fsprogs fakeroot mmdebstrap uidmap
 
-.PHONY: help run test test-all check deny tools tests parts debian whole-vm clients control service bench fuzz docs clean
+.PHONY: help run test test-all check deny tools tests parts debian whole-vm clients control sources service bench fuzz docs clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ run: ## Build the server and start it as an ordinary user would
 	@printf '  AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1338 aws configure list\n\n'
 	@target/release/imds serve
 
-test: tools check tests clients control ## Install what the tests need, check, and test
+test: tools check tests clients control sources ## Install what the tests need, check, and test
 
 test-all: export IMDS_TEST_KILLS = 100
 test-all: export IMDS_TEST_ATTACK_SECONDS = 30
@@ -61,6 +61,10 @@ clients: ## Unmodified clients of others against the server
 control: ## The EC2 API judged by the AWS CLI, boto3 and the reference scenario
 	cargo build --release --package openimds
 	conformance/control/run --imds target/release/imds --cache $(CACHE) $(CONTROL_FLAGS)
+
+sources: ## The credential source `sts`, judged by a foreign STS
+	cargo build --release --package openimds
+	conformance/sources/run --imds target/release/imds --cache $(CACHE)
 
 service: ## The systemd units, under a systemd of their own (needs root)
 	cargo build --release --package openimds

@@ -7,7 +7,7 @@ use metadata::{
     Admitted, Allow, Content, ContentType, IssuerKey, Parsed, Profile, Refusal, Request,
     RoleCredentials, Signatures, Sources, TokenKey, TokenKeys, admit, authorize, render, resolve,
 };
-use model::{CredentialSource, Instance, Role, RoleName, Timestamp};
+use model::{CredentialSource, Instance, Role, RoleDelivery, RoleName, Timestamp};
 
 /// When reading takes place: 2025-03-04T10:00:00Z.
 pub const NOW: Timestamp = Timestamp::from_seconds(1_741_082_400);
@@ -37,9 +37,9 @@ impl Sources for Fixed {
         &self.issuer_key
     }
 
-    fn role_credentials(&self, role: &RoleName) -> RoleCredentials {
+    fn role_credentials(&self, role: &RoleName, _: RoleDelivery) -> RoleCredentials {
         let credentials = CredentialSource::BuiltIn { life_seconds: None };
-        let role = Arc::new(Role { name: role.clone(), credentials });
+        let role = Arc::new(Role::described(role.clone(), credentials));
         RoleCredentials::BuiltIn { role, life: None }
     }
 

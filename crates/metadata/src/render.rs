@@ -48,8 +48,8 @@ pub trait Sources {
     /// The key of the built-in credential source.
     fn issuer_key(&self) -> &IssuerKey;
 
-    /// What is known of a role's credentials now.
-    fn role_credentials(&self, role: &RoleName) -> RoleCredentials;
+    /// What is known now of the credentials of a role that the instance that asks has.
+    fn role_credentials(&self, role: &RoleName, delivery: RoleDelivery) -> RoleCredentials;
 
     /// The signatures over `document`, the identity document of the instance that asks, if they
     /// have been made.
@@ -116,7 +116,7 @@ fn role_document(
     delivery: RoleDelivery,
     now: Timestamp,
 ) -> String {
-    match sources.role_credentials(role) {
+    match sources.role_credentials(role, delivery) {
         RoleCredentials::BuiltIn { role, life } => {
             let key = sources.issuer_key();
             let made = credentials::of_role(key, instance, &role, life, delivery, now);

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::serial::{spelled, written_as_text};
 use crate::{
-    AccountId, IamName, IamPath, Line, Permissions, PolicyDocument, Secret, SessionLife, TagKey,
-    Timestamp,
+    AccountId, IamName, IamPath, Line, Permissions, PolicyDocument, Secret, SessionLife, StsSource,
+    TagKey, Timestamp,
 };
 
 /// The name of an IAM role or instance profile: 1 to 64 letters, digits and `+=,.@_-`.
@@ -145,6 +145,21 @@ pub enum CredentialSource {
     },
     /// From the settings.
     Static(StaticCredentials),
+    /// From STS, elsewhere: the role is assumed for each instance that has it.
+    Sts(StsSource),
+}
+
+impl CredentialSource {
+    /// Returns the word that the source goes by.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::BuiltIn { .. } => "built-in",
+            Self::Error { .. } => "error",
+            Self::Process { .. } => "process",
+            Self::Static(_) => "static",
+            Self::Sts(_) => "sts",
+        }
+    }
 }
 
 /// A role: what its sessions may do, who may begin one, and where the credentials come from that
@@ -241,6 +256,15 @@ mod tests {
             "{written}"
         );
         assert_eq!(serde_json::from_str::<Role>(&written).unwrap(), role);
+        let source = concat!(
+            r#""source":"sts","role_arn":"arn:aws:iam::123456789012:role/app","#,
+            r#""region":"eu-west-1","duration_seconds":900,"base":{"source":"static","#,
+            r#""access_key_id":"AKIAEXAMPLE","secret_access_key":"x"#,
+        );
+        let text = format!(r#"{{"name":"app",{source}"}}}}"#);
+        let role: Role = serde_json::from_str(&text).unwrap();
+        assert!(serde_json::to_string(&role).unwrap().contains(source));
+        assert_eq!(role.credentials.as_str(), "sts");
         let refusal = serde_json::from_str::<Role>(r#"{"name":"app"}"#).unwrap_err();
         assert!(refusal.to_string().contains("missing field `source`"), "{refusal}");
     }

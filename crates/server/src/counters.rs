@@ -252,7 +252,7 @@ fn load(counter: &AtomicU64) -> u64 {
 }
 
 /// Writes one metric: each sample is its labels, in braces, and its value.
-fn family(name: &str, kind: &str, help: &str, samples: &[(String, u64)]) -> String {
+pub(crate) fn family(name: &str, kind: &str, help: &str, samples: &[(String, u64)]) -> String {
     let mut text = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
     for (labels, value) in samples {
         // Writing to a string does not fail.

@@ -1,40 +1,111 @@
-//! Credentials of roles from outside: settings and programs.
+//! Credentials of roles from outside: settings, programs and STS.
 //!
-//! They are fetched ahead, never in a guest's request; what was fetched is served until it really
-//! ends, and nothing that has ended is served.
+//! **What is the picture?**
+//!
+//! ```text
+//!  store ── which instance has which role ──▶ wanted ──▶ schedule: what is due
+//!                                                           │
+//!  guests ◀── find: never waits ── HeldCredentials ◀── keeper: program, sts
+//!                                        │
+//!                                     /metrics
+//! ```
+//!
+//! They are fetched ahead, on a thread of their own, `imds-credentials`, and never in a guest's
+//! request; what was fetched is served until it really ends, and nothing that has ended is served.
 
-use std::collections::HashMap;
+mod answer;
+mod keeper;
+mod page;
+mod post;
+mod program;
+mod schedule;
+mod sts;
+mod time;
+mod wanted;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metadata::{Credentials, RoleCredentials};
-use model::{CredentialSource, Line, Role, RoleName, Secret, StaticCredentials, Timestamp};
-use serde::Deserialize;
+use model::{
+    CredentialSource, IamKey, InstanceId, Line, Role, RoleDelivery, RoleName, StaticCredentials,
+    Timestamp,
+};
+use rpds::HashTrieMapSync;
 
-use crate::program::{Ended, NotEnded, Program};
-
-/// LIMIT: how long a credential program may run.
-const PROGRAM_DEADLINE: Duration = Duration::from_secs(30);
-
-/// LIMIT: what a credential program may print.
-const PROGRAM_OUTPUT_BYTES_MAX: usize = 64 * 1024;
-
-/// LIMIT: programs are not run more often than this, however soon what they give ends.
-const REFRESH_SECONDS_MIN: i64 = 15;
+pub(crate) use self::keeper::start;
+use self::page::Tally;
+pub(crate) use self::page::exposition;
+pub use self::post::PostFault;
+pub use self::program::ProgramFault;
+pub use self::sts::StsFault;
 
 /// Keys without an end are shown as ending this much later, from the hour they are read in.
 const ENDLESS_SECONDS: i64 = 6 * 3600;
 
+/// Whose credentials a set is, among those of its role: everyone's, or those that one instance reads in
+/// one way.
+pub(crate) type Session = Option<(InstanceId, RoleDelivery)>;
+
+/// Why a source gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceFault {
+    /// The program.
+    #[error(transparent)]
+    Program(#[from] ProgramFault),
+    /// STS.
+    #[error(transparent)]
+    Sts(#[from] StsFault),
+    /// What asks the source broke down.
+    #[error("the server failed to ask its source: it is asked again")]
+    Broken,
+}
+
+/// What guests are told of a fault, once they have no credentials left.
+#[derive(Clone, Debug)]
+struct Trouble {
+    code: Line,
+    message: Line,
+}
+
+/// A set of credentials of a role, or why there is none.
+#[derive(Clone, Debug, Default)]
+struct HeldSet {
+    credentials: Option<Arc<Credentials>>,
+    trouble: Option<Trouble>,
+}
+
+/// What is held for a role.
+#[derive(Clone, Debug)]
+struct HeldRole {
+    /// The role as it was when that was fetched: of another source it says nothing.
+    role: Arc<Role>,
+    sets: HashTrieMapSync<Session, HeldSet>,
+    tally: Arc<Tally>,
+}
+
 /// What was fetched for roles. Reading never waits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HeldCredentials {
-    held: ArcSwap<HashMap<RoleName, Arc<Credentials>>>,
+    roles: ArcSwap<HashTrieMapSync<IamKey, HeldRole>>,
+}
+
+impl Default for HeldCredentials {
+    fn default() -> Self {
+        Self { roles: ArcSwap::from_pointee(HashTrieMapSync::new_sync()) }
+    }
 }
 
 impl HeldCredentials {
-    /// Returns what is known of a role's credentials at `now`; of no role, that it has none.
-    pub(crate) fn find(&self, role: Option<&Arc<Role>>, now: Timestamp) -> RoleCredentials {
+    /// Returns what is known at `now` of the credentials of a role that `instance` has; of no role,
+    /// that it has none.
+    pub(crate) fn find(
+        &self,
+        role: Option<&Arc<Role>>,
+        instance: InstanceId,
+        delivery: RoleDelivery,
+        now: Timestamp,
+    ) -> RoleCredentials {
         let Some(role) = role else {
             return unavailable("the role has no source of credentials");
         };
@@ -45,24 +116,98 @@ impl HeldCredentials {
             CredentialSource::Error { code, message } => {
                 RoleCredentials::Unavailable { code: code.clone(), message: message.clone() }
             }
-            CredentialSource::Process { .. } => match self.held.load().get(&role.name) {
-                Some(held) if held.expiration > now => RoleCredentials::Held(Arc::clone(held)),
-                Some(_) => unavailable("the role's credentials have ended and no new ones came"),
-                None => unavailable("the role's credentials have not been fetched yet"),
-            },
+            CredentialSource::Process { .. } => self.find_set(role, None, now),
             CredentialSource::Static(fixed) => fixed_credentials(fixed, now),
+            CredentialSource::Sts(_) => self.find_set(role, Some((instance, delivery)), now),
         }
     }
 
-    /// Keeps what was fetched for a role.
-    pub fn keep(&self, role: &RoleName, credentials: Credentials) {
-        let credentials = Arc::new(credentials);
-        self.held.rcu(|held| {
-            let mut held = HashMap::clone(held);
-            held.insert(role.clone(), Arc::clone(&credentials));
-            held
+    fn find_set(&self, role: &Arc<Role>, session: Session, now: Timestamp) -> RoleCredentials {
+        let roles = self.roles.load();
+        let held = roles.get(&role.key()).filter(|held| is_same(&held.role, role));
+        let Some(set) = held.and_then(|held| held.sets.get(&session)) else {
+            return unavailable("the role's credentials have not been fetched yet");
+        };
+        match (&set.credentials, &set.trouble) {
+            (Some(held), _) if held.expiration > now => RoleCredentials::Held(Arc::clone(held)),
+            (_, Some(Trouble { code, message })) => {
+                RoleCredentials::Unavailable { code: code.clone(), message: message.clone() }
+            }
+            (Some(_), None) => {
+                unavailable("the role's credentials have ended and no new ones came")
+            }
+            (None, None) => unavailable("the role's credentials have not been fetched yet"),
+        }
+    }
+
+    /// Begins to hold sets of a role. What was held of a role of that name with another source is
+    /// forgotten.
+    fn follow(&self, role: &Arc<Role>) -> Arc<Tally> {
+        let before = self.roles.load().get(&role.key()).cloned();
+        let tally = before.as_ref().map(|held| Arc::clone(&held.tally)).unwrap_or_default();
+        let nothing = |held: HeldRole| -> HashTrieMapSync<_, _> {
+            held.sets.keys().map(|session| (*session, HeldSet::default())).collect()
+        };
+        let sets = match before {
+            None => HashTrieMapSync::new_sync(),
+            Some(held) if is_same(&held.role, role) => held.sets,
+            Some(held) => nothing(held),
+        };
+        let held = HeldRole { role: Arc::clone(role), sets, tally: Arc::clone(&tally) };
+        self.roles.rcu(|roles| roles.insert(role.key(), held.clone()));
+        tally
+    }
+
+    /// Forgets a role.
+    fn forget_role(&self, role: &IamKey) {
+        self.roles.rcu(|roles| roles.remove(role));
+    }
+
+    /// Changes a set of a role that is followed.
+    fn change(&self, role: &IamKey, session: Session, set: Option<&HeldSet>) {
+        self.roles.rcu(|roles| {
+            let Some(held) = roles.get(role) else {
+                return Arc::clone(roles);
+            };
+            let sets = match set {
+                Some(set) => held.sets.insert(session, set.clone()),
+                None => held.sets.remove(&session),
+            };
+            Arc::new(roles.insert(role.clone(), HeldRole { sets, ..held.clone() }))
         });
     }
+
+    /// Keeps what was fetched.
+    fn keep(&self, role: &IamKey, session: Session, credentials: Credentials) {
+        let credentials = Some(Arc::new(credentials));
+        self.change(role, session, Some(&HeldSet { credentials, trouble: None }));
+    }
+
+    /// Keeps what guests are told once what was fetched has ended.
+    fn keep_trouble(&self, role: &IamKey, session: Session, trouble: Trouble) {
+        let roles = self.roles.load();
+        let held = roles.get(role).and_then(|held| held.sets.get(&session));
+        let credentials = held.and_then(|set| set.credentials.clone());
+        self.change(role, session, Some(&HeldSet { credentials, trouble: Some(trouble) }));
+    }
+
+    /// Begins to hold a set, of which nothing is known yet.
+    fn expect(&self, role: &IamKey, session: Session) {
+        let roles = self.roles.load();
+        if !roles.get(role).is_some_and(|held| held.sets.contains_key(&session)) {
+            self.change(role, session, Some(&HeldSet::default()));
+        }
+    }
+
+    /// Forgets a set.
+    fn forget(&self, role: &IamKey, session: Session) {
+        self.change(role, session, None);
+    }
+}
+
+/// Whether two descriptions of a role of one name are of one source.
+fn is_same(one: &Arc<Role>, other: &Arc<Role>) -> bool {
+    Arc::ptr_eq(one, other) || one.credentials == other.credentials
 }
 
 fn fixed_credentials(fixed: &StaticCredentials, now: Timestamp) -> RoleCredentials {
@@ -82,244 +227,45 @@ fn fixed_credentials(fixed: &StaticCredentials, now: Timestamp) -> RoleCredentia
 
 /// Says that the trust policy of a role does not let EC2 assume it.
 pub(crate) fn unauthorized(role: &RoleName) -> RoleCredentials {
-    let message = format!(
-        "EC2 cannot assume the role {role}: its trust policy does not let ec2.amazonaws.com do so."
-    );
-    #[expect(clippy::expect_used, reason = "made of words that are lines")]
-    let line = |text: &str| -> Line { text.parse().expect("is a line") };
-    RoleCredentials::Unavailable {
-        code: line("AssumeRoleUnauthorizedAccess"),
-        message: line(&message),
-    }
+    let Trouble { code, message } = untrusted(role.as_str());
+    RoleCredentials::Unavailable { code, message }
 }
 
 /// EC2: trouble is a document too (data plane, 5.6).
+fn untrusted(role: &str) -> Trouble {
+    Trouble {
+        code: line("AssumeRoleUnauthorizedAccess"),
+        message: line(&format!(
+            "EC2 cannot assume the role {role}. Please see documentation at \
+             https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html"
+        )),
+    }
+}
+
+impl SourceFault {
+    /// Returns what guests are told. EC2: trouble is a document too (data plane, 5.6).
+    fn trouble(&self, role: &str) -> Trouble {
+        match self {
+            Self::Sts(StsFault::Refused { .. }) => untrusted(role),
+            // What exactly is for the operator: it may name hosts, files and programs.
+            Self::Broken | Self::Program(_) | Self::Sts(_) => Trouble {
+                code: line("Failed"),
+                message: line(&format!(
+                    "the credentials of role {role} could not be fetched: they are tried again"
+                )),
+            },
+        }
+    }
+}
+
 fn unavailable(message: &str) -> RoleCredentials {
-    let line = |text: &str| -> Line {
-        #[expect(clippy::expect_used, reason = "constants of this module, each a plain line")]
-        text.parse().expect("is a line")
-    };
     RoleCredentials::Unavailable { code: line("Failed"), message: line(message) }
 }
 
-/// Why a credential program gave nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ProgramFault {
-    /// No program is named.
-    #[error("the command is empty")]
-    Empty,
-    /// It could not be run.
-    #[error("`{program}` cannot be run: {reason}")]
-    Unrunnable {
-        /// The program.
-        program: String,
-        /// What the system says.
-        reason: String,
-    },
-    /// It ended with a failure. What it printed is not shown: it may hold secrets.
-    #[error("`{program}` ended with {status}")]
-    Failed {
-        /// The program.
-        program: String,
-        /// How it ended.
-        status: std::process::ExitStatus,
-    },
-    /// It ran for too long.
-    #[error("`{program}` did not end within {PROGRAM_DEADLINE:?}")]
-    Slow {
-        /// The program.
-        program: String,
-    },
-    /// It printed something else, or too much.
-    #[error("`{program}` did not print `credential_process` JSON ({reason})")]
-    NotUnderstood {
-        /// The program.
-        program: String,
-        /// What is wrong, without any of the text.
-        reason: String,
-    },
-    /// What it printed has ended already.
-    #[error("`{program}` gave credentials that have ended")]
-    Ended {
-        /// The program.
-        program: String,
-    },
-}
-
-/// What a credential program prints.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Printed {
-    version: u32,
-    access_key_id: String,
-    secret_access_key: Secret<String>,
-    session_token: Option<Secret<String>>,
-    expiration: Option<String>,
-}
-
-/// Runs a credential program.
-///
-/// # Errors
-///
-/// [`ProgramFault`]; no fault shows what the program printed.
-pub(crate) async fn run_program(
-    command: &[String],
-    now: Timestamp,
-) -> Result<Credentials, ProgramFault> {
-    let program = command.first().ok_or(ProgramFault::Empty)?.clone();
-    let run = Program {
-        command,
-        input: None,
-        deadline: PROGRAM_DEADLINE,
-        output_bytes_max: PROGRAM_OUTPUT_BYTES_MAX,
-        // What it says may hold secrets.
-        keeps_complaint: false,
-    };
-    let Ended { status, output, .. } = match run.run().await {
-        Ok(ended) => ended,
-        Err(NotEnded::Empty) => return Err(ProgramFault::Empty),
-        Err(NotEnded::Slow) => return Err(ProgramFault::Slow { program }),
-        Err(NotEnded::Unrunnable(reason)) => {
-            return Err(ProgramFault::Unrunnable { program, reason });
-        }
-    };
-    if !status.success() {
-        return Err(ProgramFault::Failed { program, status });
-    }
-    read_printed(program, &output, now)
-}
-
-fn read_printed(program: String, text: &[u8], now: Timestamp) -> Result<Credentials, ProgramFault> {
-    let wrong = |program: String, reason: &str| ProgramFault::NotUnderstood {
-        program,
-        reason: reason.to_owned(),
-    };
-    if text.len() > PROGRAM_OUTPUT_BYTES_MAX {
-        return Err(wrong(program, "it is too long"));
-    }
-    let printed: Printed = match serde_json::from_slice(text) {
-        Ok(printed) => printed,
-        // The message may quote values; the position and kind do not.
-        Err(fault) => {
-            let reason = format!("line {}, {:?} error", fault.line(), fault.classify());
-            return Err(wrong(program, &reason));
-        }
-    };
-    if printed.version != 1 {
-        return Err(wrong(program, "its `Version` is not 1"));
-    }
-    let Some(session_token) = printed.session_token else {
-        return Err(wrong(program, "it has no `SessionToken`, which readers of metadata need"));
-    };
-    let expiration = match printed.expiration.as_deref().map(parse_expiration) {
-        None => now.plus_seconds(ENDLESS_SECONDS),
-        Some(Some(time)) if time > now => time,
-        Some(Some(_)) => return Err(ProgramFault::Ended { program }),
-        Some(None) => return Err(wrong(program, "its `Expiration` is not a UTC time")),
-    };
-    Ok(Credentials {
-        access_key_id: printed.access_key_id,
-        secret_access_key: printed.secret_access_key,
-        session_token,
-        last_updated: now,
-        expiration,
-    })
-}
-
-/// Reads ISO 8601 to the second, with or without a fraction, `Z` or an offset, as programs print it.
-fn parse_expiration(text: &str) -> Option<Timestamp> {
-    let seconds = text.get(..19)?;
-    let rest = text.get(19..)?;
-    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    let local: Timestamp = format!("{seconds}Z").parse().ok()?;
-    let (sign, digits) = match zone.strip_prefix('+').map(|digits| (1, digits)) {
-        _ if zone == "Z" => return Some(local),
-        Some(east) => east,
-        None => (-1, zone.strip_prefix('-')?),
-    };
-    let digits = digits.replacen(':', "", 1);
-    let number = |range: std::ops::Range<usize>| digits.get(range)?.parse::<i64>().ok();
-    let is_zone = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit());
-    let (hours, minutes) = is_zone.then_some((number(0..2)?, number(2..4)?))?;
-    Some(local.plus_seconds(-sign * (hours * 3600 + minutes * 60)))
-}
-
-/// Returns when to fetch again: half way to the end, but at least five minutes before it.
-pub(crate) fn refresh_at(credentials: &Credentials, now: Timestamp) -> Timestamp {
-    let left = credentials.expiration.as_seconds().saturating_sub(now.as_seconds());
-    now.plus_seconds((left / 2).min(left - 300).max(REFRESH_SECONDS_MIN))
+fn line(text: &str) -> Line {
+    #[expect(clippy::expect_used, reason = "constants of this module, and names of roles in them")]
+    text.parse().expect("is a line")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_seconds(1_741_082_400);
-
-    fn read(text: &str) -> Result<Credentials, ProgramFault> {
-        read_printed("get-keys".to_owned(), text.as_bytes(), NOW)
-    }
-
-    fn printed(expiration: &str) -> String {
-        format!(
-            r#"{{"Version":1,"AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"s","SessionToken":"t",
-            "Expiration":"{expiration}"}}"#
-        )
-    }
-
-    #[test]
-    fn what_programs_print() {
-        for (expiration, is_good) in [
-            ("2025-03-04T11:00:00Z", true),
-            ("2025-03-04T11:00:00.123Z", true),
-            ("2025-03-04T11:00:00+00:00", true),
-            ("2025-03-04T13:00:00+0100", true),
-            ("2025-03-04T11:00:00-01:00", true),
-            ("2025-03-04T11:00:00+01:00", false),
-            ("2025-03-04T11:00:00+1", false),
-            ("2025-03-04T11:00:00", false),
-            ("2025-03-04T09:00:00Z", false),
-            ("soon", false),
-        ] {
-            assert_eq!(read(&printed(expiration)).is_ok(), is_good, "{expiration}");
-        }
-    }
-
-    #[test]
-    fn faults_do_not_show_what_was_printed() {
-        let text = r#"{"Version":1,"AccessKeyId":"ASIA","SecretAccessKey":hunter2}"#;
-        assert!(!read(text).unwrap_err().to_string().contains("hunter2"));
-        let text = r#"{"Version":"hunter2","AccessKeyId":"ASIA","SecretAccessKey":"x"}"#;
-        assert!(!read(text).unwrap_err().to_string().contains("hunter2"));
-    }
-
-    #[test]
-    fn fetched_credentials_are_served_until_they_end() {
-        let held = HeldCredentials::default();
-        let source = CredentialSource::Process { command: vec!["get-keys".to_owned()] };
-        let role = Arc::new(Role::described("app".parse().unwrap(), source));
-        let find = |now| held.find(Some(&role), now);
-        assert!(matches!(find(NOW), RoleCredentials::Unavailable { .. }));
-        held.keep(&role.name, read(&printed("2025-03-04T11:00:00Z")).unwrap());
-        assert!(matches!(find(NOW), RoleCredentials::Held(_)));
-        let end: Timestamp = "2025-03-04T11:00:00Z".parse().unwrap();
-        assert!(matches!(find(end), RoleCredentials::Unavailable { .. }));
-    }
-
-    #[test]
-    fn static_credentials_without_an_end_always_have_six_hours() {
-        let fixed = StaticCredentials {
-            access_key_id: "AKIAEXAMPLE".parse().unwrap(),
-            secret_access_key: Secret::new("s".to_owned()),
-            session_token: Secret::new("t".to_owned()),
-            expiration: None,
-        };
-        for offset in [0, 1, 1800, 3599, 3600] {
-            let now = NOW.plus_seconds(offset);
-            let RoleCredentials::Held(credentials) = fixed_credentials(&fixed, now) else {
-                panic!("they are held");
-            };
-            assert!(credentials.expiration >= now.plus_seconds(ENDLESS_SECONDS));
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,8 @@ use metadata::{
     Sources, Unsigned, admit, authorize, issue, render, resolve,
 };
 use model::{
-    HopLimit, Instance, InstanceId, MacAddress, Observation, RequestVersion, RoleName, Switch,
+    CredentialSource, HopLimit, Instance, InstanceId, MacAddress, Observation, RequestVersion,
+    RoleDelivery, RoleName, Switch,
 };
 use store::Snapshot;
 
@@ -233,7 +234,7 @@ impl<'a> Exchange<'a> {
             }
         };
         let leaf = resolve(authorize(read, keys, self.now.steady)?)?;
-        let sources = Drawn { exchange: self, issuer_key, signed };
+        let sources = Drawn { exchange: self, instance, issuer_key, signed };
         Ok(Reply::Content(render(leaf, &sources, self.now.wall)?))
     }
 
@@ -293,6 +294,7 @@ fn version_of(request: &Request<'_>) -> RequestVersion {
 /// What rendering draws on.
 struct Drawn<'e, 'a> {
     exchange: &'e Exchange<'a>,
+    instance: &'a Instance,
     issuer_key: &'a IssuerKey,
     signed: Signed<'e>,
 }
@@ -302,25 +304,24 @@ impl Sources for Drawn<'_, '_> {
         self.issuer_key
     }
 
-    fn role_credentials(&self, name: &RoleName) -> RoleCredentials {
-        let Exchange { service, snapshot, instance, now, .. } = self.exchange;
-        let account_id = instance.as_ref().ok().map(|instance| instance.account_id);
-        let found = account_id.and_then(|id| Some((id, snapshot.role(id, name)?)));
-        match found {
-            // EC2: trouble is a document too (data plane, 5.6).
-            Some((account_id, _)) if !snapshot.trusts_ec2(account_id, name) => {
-                credentials::unauthorized(name)
-            }
-            found => service.credentials.find(found.map(|(_, role)| role), now.wall),
+    fn role_credentials(&self, name: &RoleName, delivery: RoleDelivery) -> RoleCredentials {
+        let Exchange { service, snapshot, now, .. } = self.exchange;
+        let (id, account_id) = (self.instance.id, self.instance.account_id);
+        let role = snapshot.role(account_id, name);
+        // What is fetched elsewhere is for those to say who give it.
+        let is_ours =
+            |role: &Arc<model::Role>| matches!(role.credentials, CredentialSource::BuiltIn { .. });
+        if role.is_some_and(is_ours) && !snapshot.trusts_ec2(account_id, name) {
+            return credentials::unauthorized(name);
         }
+        service.credentials.find(role, id, delivery, now.wall)
     }
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {
         match self.signed {
             Signed::Done(signatures) => Some(Arc::new(signatures.clone())),
             Signed::Failed | Signed::NotAsked => {
-                let instance = self.exchange.instance.ok()?.id;
-                self.exchange.service.signatures.find(instance, document)
+                self.exchange.service.signatures.find(self.instance.id, document)
             }
         }
     }

@@ -68,7 +68,7 @@ pub use answer::Wire;
 pub use clock::{Clock, Moment};
 pub use connection::{Connection, Ending, HEAD_DEADLINE_MILLIS, Sending, Step, Unanswered};
 pub use counters::{Counters, Limit, exposition};
-pub use credentials::{HeldCredentials, ProgramFault};
+pub use credentials::{HeldCredentials, PostFault, ProgramFault, SourceFault, StsFault};
 pub use exchange::{Desk, Entrance, Exchange, Peer};
 pub use listener::ListenFault;
 pub use passed::{Passed, PassedFault};

@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::counters::{Counters, Limit, exposition};
+use crate::credentials;
 use crate::surroundings::Running;
 
 /// LIMIT: connections of operators and scrapers at a time.
@@ -117,7 +118,9 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 async fn metrics(State(managed): State<Managed>) -> impl IntoResponse {
     let instances = managed.store.current().instance_count();
-    let text = exposition(&managed.counters, instances);
+    let now = managed.clock.now().wall;
+    let text = exposition(&managed.counters, instances)
+        + &credentials::exposition(&managed.surroundings.service.credentials, now);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

@@ -5,8 +5,8 @@
 //! imds-attachments   opens and closes doors as instances and namespaces come and go
 //! imds-signer        signs identity documents
 //! imds-lifecycle     has machines made, stopped, started and removed as instances are launched and end
-//! main               management listener, admin socket, credential programs, key rotation, watchdog,
-//!                    signals
+//! imds-credentials   fetches the credentials of roles ahead, from programs and from STS
+//! main               management listener, admin socket, key rotation, watchdog, signals
 //! ```
 
 use std::fmt;
@@ -30,7 +30,7 @@ use crate::background;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::counters::Counters;
-use crate::credentials::ProgramFault;
+use crate::credentials::{self, SourceFault};
 use crate::delivery::Reporter;
 use crate::driver::Worker;
 use crate::exchange::Entrance;
@@ -148,12 +148,12 @@ pub enum Notice {
         /// How many more do not serve.
         wait: usize,
     },
-    /// A credential program failed.
+    /// A source of credentials failed.
     CredentialsNotFetched {
         /// The role.
         role: RoleName,
         /// Why.
-        fault: ProgramFault,
+        fault: SourceFault,
     },
     /// A machine that a crash or a boot left behind could be neither removed nor made again.
     HostNotRecovered(InstanceId, String),
@@ -205,7 +205,7 @@ impl Notices {
     }
 
     /// Says that the server is ready, once `first` is done or has taken its time.
-    async fn ready_after(self, first: impl Future<Output = ()>) {
+    async fn ready_after<T>(self, first: impl Future<Output = T>) {
         let _ = tokio::time::timeout(READY_DEADLINE, first).await;
         let _ = self.0.send(Event::Ready).await;
     }
@@ -307,12 +307,15 @@ async fn serve(
     let (stop, stopped) = watch::channel(());
     threads.push(attachments::start(opened.doors.given_to(kept, settings), stopped.clone())?);
     let Machines { progress, thread, in_order } =
-        machines::start(settings, &ready, &store, &clock, &notices, stopped)?;
+        machines::start(settings, &ready, &store, &clock, &notices, stopped.clone())?;
+    threads.push(thread);
+    let (thread, fetched) = credentials::start(&service, &store, &clock, &notices, stopped)?;
     threads.push(thread);
 
     let generation = store.current().generation();
     let surroundings = Arc::new(Running {
         ready: Arc::clone(&ready),
+        service,
         signer,
         board: Arc::clone(&board),
         ledger,
@@ -324,13 +327,9 @@ async fn serve(
     let managed =
         Managed { store: Arc::clone(&store), counters, surroundings, clock: clock.clone() };
     serve_operators(opened.manage, opened.admin, managed);
-    let fetched = background::fetch_credentials(&service, &store, &clock, &notices);
     watchdog::start(settings.watchdog, pulse, &board, &notices);
-    tokio::spawn(notices.clone().ready_after(async move {
-        in_order.await;
-        settled(board, generation).await;
-        fetched.await;
-    }));
+    let first = async move { (in_order.await, settled(board, generation).await, fetched.await) };
+    tokio::spawn(notices.clone().ready_after(first));
     let period_seconds = settings.token_key_period_seconds;
     tokio::spawn(background::rotate_token_keys(store, clock, period_seconds, notices));
 

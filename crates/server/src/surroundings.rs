@@ -15,11 +15,13 @@ use crate::lifecycle::Progress;
 use crate::link_local;
 use crate::opening::open;
 use crate::run::{Notice, Notices, Ready};
+use crate::service::Service;
 use crate::signer::Signer;
 
-/// This server, for the native API.
+/// This server, for those who manage it.
 pub(crate) struct Running {
     pub(crate) ready: Arc<Ready>,
+    pub(crate) service: Arc<Service>,
     pub(crate) signer: Signer,
     pub(crate) board: Arc<Board>,
     pub(crate) ledger: Arc<Ledger>,

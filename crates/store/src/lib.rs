@@ -34,6 +34,7 @@ mod record;
 mod redb;
 mod resources;
 mod snapshot;
+mod touched;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,7 +43,7 @@ use model::{
     Common, ControlPolicy, Generation, Iam, IamKey, Instance, InstanceId, InstanceRefusal,
     Organization, PolicyId, Resource, ResourceKey, Scope,
 };
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 pub use backend::{BATCH_RECORDS, Backend, BackendFault, Record, Write};
 pub use metadata::IssuerKey;
@@ -51,6 +52,7 @@ pub use keys::{Administrator, IdentityKeyRecord, RingKey, TokenKeyRing};
 pub use memory::Memory;
 pub use redb::Redb;
 pub use snapshot::{AttachmentTaken, Origin, Snapshot};
+pub use touched::Touched;
 
 /// The store: the snapshot in force, and the way to change it.
 pub struct Store {
@@ -60,6 +62,7 @@ pub struct Store {
     /// instances have in common with the last ones is found in it.
     writing: Mutex<Common>,
     generation: watch::Sender<Generation>,
+    feed: touched::Feed,
 }
 
 /// One change to what is stored.
@@ -148,6 +151,7 @@ impl Store {
             current: ArcSwap::from_pointee(snapshot),
             writing: Mutex::default(),
             generation,
+            feed: touched::Feed::default(),
         })
     }
 
@@ -164,6 +168,12 @@ impl Store {
     /// Returns a receiver that is told each generation after it is in force.
     pub fn watch(&self) -> watch::Receiver<Generation> {
         self.generation.subscribe()
+    }
+
+    /// Returns a receiver that is told what each transaction changes, after it is in force. To miss
+    /// nothing, call this first and then look at the snapshot.
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Touched>> {
+        self.feed.follow()
     }
 
     /// Plans changes against the snapshot in force and makes them, all or none. When this
@@ -200,6 +210,7 @@ impl Store {
             .map_err(TransactFault::Backend)?;
         let generation = after.generation();
         self.current.store(Arc::new(after));
+        self.feed.tell(&changes);
         self.generation.send_replace(generation);
         Ok(outcome)
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use model::{CredentialSource, HttpTokens, Timestamp};
 use model::{IamKey, IamKind, Role, User};
+use tokio::sync::broadcast::error::TryRecvError;
 
 use super::*;
 
@@ -198,6 +199,29 @@ fn a_state_of_format_1_is_read() {
         assert!(snapshot.role(default.account_id, &role).is_some(), "of the account it was of");
         store.transact(|_| -> Made { Ok((vec![put((**default).clone())], ())) }).unwrap();
     }
+}
+
+#[test]
+fn a_follower_is_told_what_a_change_changes_and_when_it_is_behind() {
+    each(|store| {
+        let put_one = |number: u128| put(Instance::described(InstanceId::from_number(number)));
+        let make =
+            |changes: Vec<Change>| store.transact(|_| -> Made { Ok((changes, ())) }).unwrap();
+        make(vec![put_one(1)]);
+        let mut feed = store.follow();
+        make(vec![put_one(2), Change::DeleteInstance(InstanceId::from_number(1))]);
+        make(vec![Change::PutIssuerKey(metadata::IssuerKey::new([3; 32]))]);
+        make(everything());
+        let told = feed.try_recv().unwrap();
+        assert_eq!(told.instances, [2, 1].map(InstanceId::from_number));
+        assert!(!told.roles);
+        let told = feed.try_recv().unwrap();
+        assert!(told.roles && told.instances == [Instance::default_id()], "{told:?}");
+        assert!(feed.try_recv().is_err(), "nothing else concerns it");
+        // Looking is what one does who was told of nothing for too long.
+        (0..300).for_each(|number| make(vec![put_one(number)]));
+        assert!(matches!(feed.try_recv(), Err(TryRecvError::Lagged(_))));
+    });
 }
 
 #[test]

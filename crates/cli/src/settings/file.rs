@@ -18,7 +18,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::instance_tables::{instance_tables, without};
 use super::register::{Arity, REGISTER, Setting};
-use super::role_tables::{BuiltInRole, ErrorRole, ProcessRole, StaticRole};
+use super::role_tables::{BuiltInRole, ErrorRole, ProcessRole, StaticRole, StsRole};
 
 /// What a config file says.
 #[derive(Debug, Default)]
@@ -257,7 +257,7 @@ impl<'t> Source<'t> {
         table: Spanned<DeTable<'t>>,
         lines: &mut BTreeMap<IamKey, usize>,
     ) -> Result<Iam, FileRefusal> {
-        const SOURCES: &str = "\"built-in\", \"static\", \"process\" or \"error\"";
+        const SOURCES: &str = "\"built-in\", \"static\", \"process\", \"sts\" or \"error\"";
         let (span, mut table) = (table.span(), table.into_inner());
         let name_span = table.get("name").map_or(span.clone(), Spanned::span);
         let Some(source) = table.remove("source") else {
@@ -266,12 +266,16 @@ impl<'t> Source<'t> {
             );
         };
         // The rest of the table is read as what its source needs, so that a mistake has its line.
-        let rest = Spanned::new(span, DeValue::Table(table));
+        let rest = Spanned::new(span.clone(), DeValue::Table(table));
         let role = match plain(&source).as_deref() {
             Some("built-in") => Role::from(self.deserialize::<BuiltInRole>(rest)?),
             Some("error") => Role::from(self.deserialize::<ErrorRole>(rest)?),
             Some("process") => Role::from(self.deserialize::<ProcessRole>(rest)?),
             Some("static") => Role::from(self.deserialize::<StaticRole>(rest)?),
+            Some("sts") => {
+                let read = self.deserialize::<StsRole>(rest)?;
+                Role::try_from(read).map_err(|reason| self.wrong(reason.to_owned(), &span))?
+            }
             other => {
                 let other = other.unwrap_or("this").escape_debug();
                 let message = format!("`source`: `{other}` is not a source: use {SOURCES}");

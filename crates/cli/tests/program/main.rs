@@ -12,6 +12,7 @@
 //! - [`tokens`]: which tokens are accepted, across restarts, crashes and floods;
 //! - [`attackers`]: callers that mean harm, and the limits that hold them;
 //! - [`credentials`]: where role credentials come from;
+//! - [`sources`]: roles that are assumed at STS, elsewhere;
 //! - [`client_commands`]: the commands that need no server of their own, or ask one;
 //! - [`policies`]: what would be allowed under documents, and why;
 //! - [`operators`]: the management listener: metrics and health;
@@ -81,6 +82,7 @@ mod service;
 mod settings;
 mod site;
 mod sockets;
+mod sources;
 mod states;
 mod strange_requests;
 mod thousands;

@@ -89,6 +89,11 @@ fn the_metrics_that_others_rely_on_are_there_from_the_start() {
         ("imds_token_undelivered_total", "counter"),
         ("imds_connections", "gauge"),
         ("imds_instances", "gauge"),
+        ("imds_role_credentials_sets", "gauge"),
+        ("imds_role_credentials_fetched_timestamp_seconds", "gauge"),
+        ("imds_role_credentials_expiration_timestamp_seconds", "gauge"),
+        ("imds_role_credentials_fetches_total", "counter"),
+        ("imds_role_credentials_fetch_failures_total", "counter"),
     ] {
         assert_eq!(metrics.types[family], kind);
     }

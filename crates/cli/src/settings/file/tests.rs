@@ -78,6 +78,53 @@ fn mistakes_are_told_with_line_key_value_and_cure() {
     }
 }
 
+/// A role that is assumed, with these lines besides.
+fn assumed(lines: &str) -> Result<ConfigFile, String> {
+    parse(&format!(
+        "[[role]]\nname = \"app\"\nsource = \"sts\"\nregion = \"eu-west-1\"\n\
+         role_arn = \"arn:aws:iam::123456789012:role/app\"\n{lines}"
+    ))
+}
+
+#[test]
+fn a_role_is_assumed_by_one_of_three() {
+    for (lines, base) in [
+        (
+            "access_key_id = \"AKIAEXAMPLE\"\nsecret_access_key = \"s\"\nexternal_id = \"x1\"",
+            r#"{"source":"static","access_key_id":"AKIAEXAMPLE","secret_access_key":"s"}"#,
+        ),
+        (
+            "credential_process = [\"get\", \"it\"]\nduration_seconds = 900",
+            r#"{"source":"process","command":["get","it"]}"#,
+        ),
+        (
+            "web_identity_token_file = \"/t\"\nendpoint = \"http://127.0.0.1:5000\"",
+            r#"{"source":"web-identity","token_file":"/t"}"#,
+        ),
+    ] {
+        let file = assumed(lines).unwrap();
+        let Iam::Role(role) = &file.iam[0] else { panic!("it is a role") };
+        let role = serde_json::to_string(&**role).unwrap();
+        assert!(role.contains(&format!("\"base\":{base}")), "{role}");
+    }
+    for (lines, line, reason) in [
+        ("", 1, "nobody assumes the role"),
+        ("access_key_id = \"AKIA\"", 1, "both `access_key_id`"),
+        ("session_token = \"t\"\nsecret_access_key = \"s\"", 1, "both `access_key_id`"),
+        ("credential_process = [\"get\"]\nweb_identity_token_file = \"/t\"", 1, "keep one of"),
+        ("web_identity_token_file = \"t\"", 1, "absolute path"),
+        ("web_identity_token_file = \"/t\"\nexternal_id = \"x1\"", 1, "no `external_id`"),
+        ("credential_process = []", 1, "`credential_process` names no program"),
+        ("credential_process = [\"get\"]\nduration_seconds = 899", 7, "900 to 43200"),
+        ("credential_process = [\"get\"]\nendpoint = \"http://sts.example.com\"", 7, "https://"),
+        ("credential_proces = [\"get\"]", 6, "did you mean `credential_process`?"),
+    ] {
+        let refusal = assumed(lines).unwrap_err();
+        assert!(refusal.starts_with(&format!("imds.toml:{line}: ")), "{lines}\n{refusal}");
+        assert!(refusal.contains(reason), "{lines}\n{refusal}");
+    }
+}
+
 #[test]
 fn secrets_are_not_quoted() {
     for line in [
