@@ -194,7 +194,7 @@ impl Value {
     fn time_read(&self) -> Option<Timestamp> {
         match &self.typed {
             Typed::Text => value::time(self.as_text()),
-            Typed::Number(number) => number.as_seconds(),
+            Typed::Number(time) => *time,
             Typed::Time(time) => Some(*time),
             Typed::Bool(_) | Typed::Address(_) | Typed::Bytes => None,
         }

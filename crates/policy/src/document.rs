@@ -130,7 +130,7 @@ impl Reader {
             Some(node) => self.condition(node, place.key("Condition"))?,
             None => Vec::new(),
         };
-        let same = |last: &Statement| last.resources == resources;
+        let alike = before.iter().position(|other| other.resources == resources);
         Ok(Statement {
             index: before.len(),
             sid,
@@ -138,7 +138,7 @@ impl Reader {
             principals,
             services: Services::of(&actions),
             actions,
-            repeats_resources: before.last().is_some_and(same),
+            alike: alike.unwrap_or(before.len()),
             resources,
             tests: tests.into(),
         })

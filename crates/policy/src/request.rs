@@ -47,7 +47,8 @@ pub struct Value {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Typed {
     Text,
-    Number(Decimal),
+    /// With the time that so many seconds are.
+    Number(Option<Timestamp>),
     Time(Timestamp),
     Bool(bool),
     Address(IpAddr),
@@ -65,7 +66,7 @@ impl Value {
     pub fn number(number: i64) -> Self {
         let text = number.to_string().into();
         let number = Decimal::from(number);
-        Self { text, typed: Typed::Number(number), number: Some(number) }
+        Self { text, typed: Typed::Number(number.as_seconds()), number: Some(number) }
     }
 
     /// A point in time.
