@@ -3,9 +3,9 @@
 use ipnet::IpNet;
 use model::Timestamp;
 
+use crate::context::{Context, Key, Typed, Value};
 use crate::operator::{Comparison, Missing, Operator, Order, Polarity, Quantifier};
 use crate::pattern::{BadVariable, Pattern, Syntax, Variables, Wildcards};
-use crate::request::{Context, Key, Typed, Value};
 use crate::value::{self, Decimal};
 
 /// A line of a `Condition`: one key under one operator. All lines of a statement must hold.
