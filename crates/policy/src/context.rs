@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use model::Timestamp;
 
 use crate::request::RequestRefusal;
-use crate::value::Decimal;
+use crate::value::{self, Decimal};
 
 // LIMIT: the richest context of a documented action has some sixty keys, tags included.
 /// How many keys a context may have.
@@ -22,62 +22,61 @@ pub const VALUE_BYTES_MAX: usize = 4096;
 pub struct Value {
     text: Box<str>,
     pub(crate) typed: Typed,
-    /// The number that a text is, read once for all that ask.
+    /// The number that it is or reads as, found once for all that ask.
     pub(crate) number: Option<Decimal>,
+    /// The point in time, likewise.
+    pub(crate) time: Option<Timestamp>,
 }
 
 /// What a value was. A text may be read as anything.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Typed {
-    Text,
-    /// With the time that so many seconds are.
-    Number(Option<Timestamp>),
-    Time(Timestamp),
-    Bool(bool),
     Address(IpAddr),
     /// The text is their base64.
     Bytes,
+    /// A number, a point in time, or yes or no.
+    Scalar,
+    Text,
 }
 
 impl Value {
     /// A text, an ARN, or what is only known as a text.
     pub fn text(text: &str) -> Self {
-        Self { text: text.into(), typed: Typed::Text, number: Decimal::parse(text) }
+        let (number, time) = (Decimal::parse(text), value::time(text));
+        Self { text: text.into(), typed: Typed::Text, number, time }
     }
 
     /// A whole number.
     pub fn number(number: i64) -> Self {
         let text = number.to_string().into();
         let number = Decimal::from(number);
-        Self { text, typed: Typed::Number(number.as_seconds()), number: Some(number) }
+        Self { text, typed: Typed::Scalar, number: Some(number), time: number.as_seconds() }
     }
 
     /// A point in time.
     pub fn time(time: Timestamp) -> Self {
         let number = Some(Decimal::from(time.as_seconds()));
-        Self { text: time.to_string().into(), typed: Typed::Time(time), number }
+        Self { text: time.to_string().into(), typed: Typed::Scalar, number, time: Some(time) }
     }
 
     /// Yes or no.
     pub fn bool(value: bool) -> Self {
-        Self {
-            text: if value { "true" } else { "false" }.into(),
-            typed: Typed::Bool(value),
-            number: None,
-        }
+        let text = if value { "true" } else { "false" };
+        Self { text: text.into(), typed: Typed::Scalar, number: None, time: None }
     }
 
     /// An address. One of IPv4 within IPv6 is taken for the former.
     pub fn address(address: IpAddr) -> Self {
         let address = address.to_canonical();
-        Self { text: address.to_string().into(), typed: Typed::Address(address), number: None }
+        let text = address.to_string().into();
+        Self { text, typed: Typed::Address(address), number: None, time: None }
     }
 
     /// Bytes. Their text is their base64.
     pub fn bytes(bytes: &[u8]) -> Self {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(bytes).into();
-        Self { text, typed: Typed::Bytes, number: None }
+        Self { text, typed: Typed::Bytes, number: None, time: None }
     }
 
     /// Returns the value as text.
