@@ -53,6 +53,15 @@ const TESTS: [&str; STATEMENTS] = [
     r#""ArnNotLike": {"ec2:SourceInstanceARN": "arn:aws:ec2:*:123456789012:instance/i-*"}"#,
 ];
 
+/// Patterns that stand for the instance of the request.
+const RESOURCES: [&str; 5] = [
+    "arn:aws:ec2:*:*:instance/*",
+    "*",
+    "arn:aws:ec2:us-east-1:123456789012:instance/*",
+    "arn:aws:ec2:us-*:123456789012:*",
+    "arn:*:ec2:*:*:instance/i-0*",
+];
+
 const DOCUMENTED: [&str; 10] = [
     include_str!("../../crates/policy/tests/policies/P1.json"),
     include_str!("../../crates/policy/tests/policies/P2.json"),
@@ -82,18 +91,18 @@ pub(crate) fn measure() -> Result<Vec<Verdicts>, Fault> {
 
 /// Each shape, not measured yet, and its policies.
 fn shapes() -> Result<Vec<(Verdicts, Vec<Policy>)>, Fault> {
-    const ANY_INSTANCE: &str = "arn:aws:ec2:*:*:instance/*";
-    let of = |action: &'static str, resource: &'static str, tests: &'static [&'static str]| {
+    type Texts = &'static [&'static str];
+    let of = |action: &'static str, resources: Texts, tests: Texts| {
         documents(move |n| {
-            let test = tests.get(n % tests.len().max(1)).copied().unwrap_or_default();
-            statement(&action.replace('#', &n.to_string()), resource, test)
+            let nth = |all: Texts| all.get(n % all.len().max(1)).copied().unwrap_or_default();
+            statement(&action.replace('#', &n.to_string()), nth(resources), nth(tests))
         })
     };
     let shapes = [
-        ("every statement about another service", of("s3:Get#*", "*", &[])),
-        ("every statement about another action", of("ec2:Describe#*", ANY_INSTANCE, &[])),
-        ("every statement about the action, with a condition", of("ec2:*", "*", &TESTS)),
-        ("the same, about all instances", of("ec2:RunInstances", ANY_INSTANCE, &TESTS)),
+        ("every statement about another service", of("s3:Get#*", &["*"], &[])),
+        ("every statement about another action", of("ec2:Describe#*", &RESOURCES, &[])),
+        ("every statement about the action, with a condition", of("ec2:*", &["*"], &TESTS)),
+        ("the same, about resources with wildcards", of("ec2:RunInstances", &RESOURCES, &TESTS)),
         ("P1 to P10 of AWS's documentation", DOCUMENTED.map(str::to_owned).to_vec()),
     ];
     let mut found = Vec::new();

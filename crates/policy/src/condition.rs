@@ -3,9 +3,9 @@
 use ipnet::IpNet;
 use model::Timestamp;
 
+use crate::context::{Context, Key, Typed, Value};
 use crate::operator::{Comparison, Missing, Operator, Order, Polarity, Quantifier};
 use crate::pattern::{BadVariable, Pattern, Syntax, Variables, Wildcards};
-use crate::request::{Context, Key, Typed, Value};
 use crate::value::{self, Decimal};
 
 /// A line of a `Condition`: one key under one operator. All lines of a statement must hold.
@@ -169,10 +169,12 @@ impl Operand {
             Self::IgnoringCase(pattern) => pattern.equals_ignoring_case(text, context),
             Self::Arn(pattern) => pattern.matches(text, context),
             Self::Number(number) => value.number.is_some_and(|v| order.holds(&v, number)),
-            Self::Time(time) => value.time_read().is_some_and(|v| order.holds(&v, time)),
+            Self::Time(time) => value.time.is_some_and(|v| order.holds(&v, time)),
             Self::Bool(wanted) => value::truth(text) == Some(*wanted),
-            Self::Block(block) => value.address_read().is_some_and(|v| block.contains(&v)),
-            Self::Bytes(bytes) => value.is_text_or_bytes() && *text == **bytes,
+            Self::Block(block) => value.address_found().is_some_and(|v| block.contains(&v)),
+            Self::Bytes(bytes) => {
+                matches!(value.typed, Typed::Bytes | Typed::Text) && *text == **bytes
+            }
             Self::Unreadable => false,
         }
     }
@@ -191,27 +193,11 @@ impl Order {
 }
 
 impl Value {
-    fn time_read(&self) -> Option<Timestamp> {
-        match &self.typed {
-            Typed::Text => value::time(self.as_text()),
-            Typed::Number(number) => number.as_seconds(),
-            Typed::Time(time) => Some(*time),
-            Typed::Bool(_) | Typed::Address(_) | Typed::Bytes => None,
-        }
-    }
-
-    fn address_read(&self) -> Option<std::net::IpAddr> {
+    fn address_found(&self) -> Option<std::net::IpAddr> {
         match &self.typed {
             Typed::Text => value::address(self.as_text()),
             Typed::Address(address) => Some(*address),
-            Typed::Number(_) | Typed::Time(_) | Typed::Bool(_) | Typed::Bytes => None,
-        }
-    }
-
-    fn is_text_or_bytes(&self) -> bool {
-        match &self.typed {
-            Typed::Bytes | Typed::Text => true,
-            Typed::Number(_) | Typed::Time(_) | Typed::Bool(_) | Typed::Address(_) => false,
+            Typed::Bytes | Typed::Scalar => None,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! From the text of a document to its statements, strictly: what is not understood is refused, and
 //! the refusal says where it stands.
 
-use crate::condition::{Test, parts};
+use crate::condition::Test;
 use crate::json::{Node, Place, quoted, read};
 use crate::kind::{DocumentKind, Presence};
+use crate::names::{action, named, resource};
 use crate::operator::{Comparison, KeyType, Operator};
-use crate::pattern::{BadVariable, Pattern, Syntax, Variables, Wildcards, is_key};
+use crate::pattern::{BadVariable, Pattern, Variables, is_key};
 use crate::principals::{Named, Principals, Sense};
 use crate::refusal::{DocumentRefusal, Wrong};
 use crate::statement::{Effect, Listed, Services, Statement};
@@ -15,8 +16,8 @@ use crate::value::truth;
 /// How many bytes of a document are read at all.
 pub const DOCUMENT_BYTES_MAX: usize = 131_072;
 
-type Read<T> = Result<T, DocumentRefusal>;
-type Object = [(String, Node)];
+pub(crate) type Read<T> = Result<T, DocumentRefusal>;
+pub(crate) type Object = [(String, Node)];
 
 const ELEMENTS: [&str; 3] = ["Version", "Id", "Statement"];
 const STATEMENT_ELEMENTS: [&str; 9] = [
@@ -130,7 +131,7 @@ impl Reader {
             Some(node) => self.condition(node, place.key("Condition"))?,
             None => Vec::new(),
         };
-        let same = |last: &Statement| last.resources == resources;
+        let alike = before.iter().position(|other| other.resources == resources);
         Ok(Statement {
             index: before.len(),
             sid,
@@ -138,7 +139,7 @@ impl Reader {
             principals,
             services: Services::of(&actions),
             actions,
-            repeats_resources: before.last().is_some_and(same),
+            alike: alike.unwrap_or(before.len()),
             resources,
             tests: tests.into(),
         })
@@ -264,80 +265,6 @@ impl Reader {
     }
 }
 
-/// Reads the members of a `Principal`.
-fn named(members: &Object, place: Place<'_>) -> Read<Vec<Named>> {
-    let mut named = Vec::new();
-    for (provider, node) in members {
-        let place = place.key(provider);
-        each(node, place, |node, place| {
-            let text = string(node, place)?;
-            let is_host = !text.is_empty()
-                && text.contains('.')
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
-            let is_arn = text.starts_with("arn:aws") && text.contains("provider/");
-            let read = match provider.as_str() {
-                "AWS" => Named::aws(text).ok_or_else(|| Wrong::Principal(quoted(text))),
-                "Service" if is_host => Ok(Named::Service(text.into())),
-                "Service" => Err(Wrong::Provider(
-                    quoted(text),
-                    "a service: use its name, such as `ec2.amazonaws.com`",
-                )),
-                "Federated" if is_host || (is_arn && !text.contains(['*', '?'])) => {
-                    Ok(Named::Federated(text.into()))
-                }
-                "Federated" => Err(Wrong::Provider(
-                    quoted(text),
-                    "a provider: use its host name, or the ARN of the provider in the account",
-                )),
-                "CanonicalUser" => Ok(Named::Canonical),
-                _ => Err(Wrong::UnknownElement(
-                    quoted(provider),
-                    "`AWS`, `Service`, `Federated` or `CanonicalUser`",
-                )),
-            };
-            named.push(read.map_err(|wrong| DocumentRefusal::at(place, wrong))?);
-            Ok(())
-        })?;
-    }
-    if named.is_empty() {
-        return Err(DocumentRefusal::at(place, Wrong::Empty("at least one principal")));
-    }
-    Ok(named)
-}
-
-/// Reads `service:Name` with wildcards in the name, or `*`.
-fn action(text: &str) -> Result<Pattern, Wrong> {
-    let (service, name) = text.split_once(':').unwrap_or(("", ""));
-    let word = |text: &str, more: &[u8]| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
-    };
-    if text != "*" && !(word(service, b"-") && word(name, b"-_*?")) {
-        return Err(Wrong::action(text));
-    }
-    let syntax = Syntax { wildcards: Wildcards::Special, variables: Variables::Literal };
-    Pattern::parse(&text.to_ascii_lowercase(), syntax).map_err(|_| Wrong::action(text))
-}
-
-/// Reads `*`, or an ARN with wildcards, and with variables behind its fifth colon.
-fn resource(text: &str, variables: Variables) -> Result<Pattern, Wrong> {
-    let cut: Vec<_> = parts(text, variables).collect();
-    let (named, last) = match &*cut {
-        [named @ .., last] if cut.len() == 6 => (named, *last),
-        _ => (&*cut, "*"),
-    };
-    // A `*` that ends an ARN early stands for the parts that are missing.
-    let is_arn = cut.first() == Some(&"arn") && (cut.len() == 6 || text.ends_with('*'));
-    if text != "*" && (!is_arn || cut.len() < 2 || last.is_empty()) {
-        return Err(Wrong::Resource(quoted(text)));
-    }
-    let misplaced = named.iter().any(|part| part.contains("${"));
-    let syntax = Syntax { wildcards: Wildcards::Special, variables };
-    let pattern = Pattern::parse(text, syntax).ok();
-    pattern
-        .filter(|_| !misplaced || variables == Variables::Literal)
-        .ok_or_else(|| Wrong::Variable(quoted(text)))
-}
-
 /// Reads one pattern or a list of them.
 fn listed(
     node: &Node,
@@ -359,7 +286,7 @@ fn listed(
 }
 
 /// Reads what stands in a list, or alone.
-fn each<'n>(
+pub(crate) fn each<'n>(
     node: &'n Node,
     place: Place<'_>,
     mut read: impl FnMut(&'n Node, Place<'_>) -> Read<()>,
@@ -404,7 +331,7 @@ fn object<'a>(node: &'a Node, place: Place<'_>) -> Read<&'a Object> {
     }
 }
 
-fn string<'a>(node: &'a Node, place: Place<'_>) -> Read<&'a str> {
+pub(crate) fn string<'a>(node: &'a Node, place: Place<'_>) -> Read<&'a str> {
     match node {
         Node::Text(text) => Ok(text),
         Node::Null | Node::Bool(_) | Node::Number(_) | Node::Object(_) | Node::List(_) => {

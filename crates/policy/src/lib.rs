@@ -30,11 +30,13 @@
 //! **Where do I start reading?** [`fn@decide`], then [`Statement`], then [`Test`].
 
 mod condition;
+mod context;
 mod decide;
 mod document;
 mod explain;
 mod json;
 mod kind;
+mod names;
 mod operator;
 mod pattern;
 mod policy;
@@ -47,6 +49,7 @@ mod value;
 mod verdict;
 
 pub use condition::{Failure, Test};
+pub use context::{CONTEXT_KEYS_MAX, Context, KEY_VALUES_MAX, VALUE_BYTES_MAX, Value};
 pub use decide::{Guardrail, Layers, Level, ResourcePolicies, decide};
 pub use document::DOCUMENT_BYTES_MAX;
 pub use explain::{Branch, Explanation, Leaf, Says, Trial, explain};
@@ -55,9 +58,6 @@ pub use operator::{Comparison, Missing, OPERATORS, Operator, Order, Polarity, Qu
 pub use policy::{Doubt, Policy, Source};
 pub use principals::Naming;
 pub use refusal::{DocumentRefusal, Wrong};
-pub use request::{
-    CONTEXT_KEYS_MAX, Context, KEY_VALUES_MAX, Principal, PrincipalKind, Request, RequestRefusal,
-    VALUE_BYTES_MAX, Value,
-};
+pub use request::{Principal, PrincipalKind, Request, RequestRefusal};
 pub use statement::{Effect, Match, Statement};
 pub use verdict::{Cause, Denial, Grant, Layer, Shortfall, Verdict};

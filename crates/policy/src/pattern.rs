@@ -4,7 +4,7 @@
 //! left, and never given back: time is linear in the text for each part of plain text, and bounded
 //! by the product of their lengths for one that begins with `?` or a variable.
 
-use crate::request::{Context, Key};
+use crate::context::{Context, Key};
 
 /// A pattern. Most have one of the plain forms, which compare at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -296,7 +296,7 @@ fn position(literal: &str, text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Value;
+    use crate::context::Value;
 
     const LIKE: Syntax = Syntax { wildcards: Wildcards::Special, variables: Variables::Special };
 

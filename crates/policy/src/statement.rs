@@ -28,8 +28,8 @@ pub struct Statement {
     pub(crate) actions: Listed,
     /// None in a trust policy: it is about its role.
     pub(crate) resources: Option<Listed>,
-    /// Whether the statement before it is about the very same resources.
-    pub(crate) repeats_resources: bool,
+    /// The place of the first statement of the document that is about the very same resources.
+    pub(crate) alike: usize,
     pub(crate) tests: Box<[Test]>,
 }
 
@@ -46,10 +46,12 @@ pub(crate) struct Listed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Services(u64);
 
-/// What the statement before came to, for one that repeats a part of it.
+/// Which statements of a document were found to be about the resource, for those that repeat it: a
+/// bit for each of the first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Before {
-    is_about_resource: Option<bool>,
+    known: u64,
+    about: u64,
 }
 
 /// What came of holding a statement against a request. Only the first difference is told.
@@ -98,12 +100,8 @@ impl Statement {
         &self.tests
     }
 
-    /// Holds the statement against a request. Statements are held in their order, with one `before`
-    /// for all of a policy.
+    /// Holds the statement against a request, with one `before` for all statements of a document.
     pub(crate) fn hold<'p>(&'p self, request: &Request, before: &mut Before) -> Match<'p> {
-        if !self.repeats_resources {
-            before.is_about_resource = None;
-        }
         if !self.services.intersect(request.service)
             || !self.actions.has(&request.plain_action, request)
         {
@@ -111,7 +109,7 @@ impl Statement {
         }
         let is_about =
             || self.resources.as_ref().is_none_or(|listed| listed.has(&request.resource, request));
-        if !*before.is_about_resource.get_or_insert_with(is_about) {
+        if !before.recall(self.alike, is_about) {
             return Match::Resource;
         }
         // Without a principal it is attached to who asks, and names nobody closer than that.
@@ -126,6 +124,20 @@ impl Statement {
             }
         }
         Match::Applies(naming)
+    }
+}
+
+impl Before {
+    /// Returns what was found of a statement, or finds it. Of those beyond the first nothing is kept.
+    fn recall(&mut self, alike: usize, find: impl FnOnce() -> bool) -> bool {
+        let bit = u32::try_from(alike).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or(0);
+        if self.known & bit == 0 {
+            self.known |= bit;
+            let found = find();
+            self.about |= if found { bit } else { 0 };
+            return found;
+        }
+        self.about & bit != 0
     }
 }
 

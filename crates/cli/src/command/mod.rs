@@ -42,8 +42,8 @@ pub(crate) fn definition() -> Command {
             "First steps:\n  imds serve                   start a server; it says where\n  \
              eval \"$(imds env)\"           point AWS CLIs, SDKs and `imds get` at it\n  \
              imds get latest/meta-data/   ask it, with a session token\n\n\
-             Exit status: 0 done, 1 failed, 2 not written right, 3 something was found, 4 \
-             something could not be assessed.",
+             Exit status: 0 done, 1 failed, 2 not written right, 3 something was found or is \
+             denied, 4 something could not be assessed.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -66,7 +66,7 @@ pub(crate) fn definition() -> Command {
 pub(crate) enum Outcome {
     /// There is nothing more to say.
     Done,
-    /// Something was found that should not be so.
+    /// Something was found that should not be so, or what was asked about is denied.
     Found,
     /// Nothing was found, but not everything could be looked at.
     NotAssessed,

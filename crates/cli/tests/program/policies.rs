@@ -303,6 +303,7 @@ fn what_cannot_be_read_is_refused_with_its_place() {
     home.write("comma.json", "{\n  \"Version\": \"2012-10-17\",\n}");
     home.write("bytes.json", b"\xff");
     home.write("long.json", ADMINISTRATOR.replace("All\"", &format!("{}\"", "A".repeat(20_000))));
+    home.write("white.json", ADMINISTRATOR.to_owned() + &" ".repeat(131_072));
     home.write("request.json", r#"{"actions": "ec2:RunInstances"}"#);
     let admin = ["--policy", "admin.json"];
     for (arguments, parts) in [
@@ -310,6 +311,7 @@ fn what_cannot_be_read_is_refused_with_its_place() {
         (&["--policy", "comma.json"], &["comma.json", "line 3 column 1"]),
         (&["--policy", "bytes.json"], &["bytes.json is not UTF-8"]),
         (&["--policy", "long.json"], &["long.json", "10240", "split it"]),
+        (&["--policy", "white.json"], &["white.json has more than 131072 bytes"]),
         (&["--policy", "none.json"], &["none.json cannot be read", "No such file"]),
         (&["--policy", "."], &[". cannot be read"]),
         (&["--trust-policy", "admin.json"], &["admin.json", "a trust policy has no `Resource`"]),

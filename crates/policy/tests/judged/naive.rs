@@ -257,12 +257,65 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// In milliseconds.
+/// In milliseconds since 1970: a date, more or less of it, or a number of seconds.
 fn moment(text: &str) -> Option<i64> {
-    let whole = text.parse::<model::Timestamp>().ok().map(model::Timestamp::as_millis);
-    let seconds = || number(text).filter(|_| text.len() != 4);
-    #[expect(clippy::cast_possible_truncation, reason = "the tests use small numbers")]
-    whole.or_else(|| seconds().map(|seconds| (seconds * 1000.0).round() as i64))
+    if let Some(seconds) = number(text).filter(|_| text.len() != 4) {
+        #[expect(clippy::cast_possible_truncation, reason = "the tests use small numbers")]
+        return Some((seconds * 1000.0).round() as i64);
+    }
+    let (date, clock) = text.split_once('T').unwrap_or((text, ""));
+    let whole = |text: &str, digits: usize| -> Option<i64> {
+        let is_number = text.len() == digits && text.chars().all(|c| c.is_ascii_digit());
+        text.parse().ok().filter(|_| is_number)
+    };
+    let fields: Vec<_> = date.split('-').collect();
+    let (year, month, day) = match fields[..] {
+        [year] => (year, "01", "01"),
+        [year, month] => (year, month, "01"),
+        [year, month, day] => (year, month, day),
+        _ => return None,
+    };
+    let (year, month, day) = (whole(year, 4)?, whole(month, 2)?, whole(day, 2)?);
+    let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = |month| match month {
+        2 => 28 + i64::from(leap(year)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if !(1..=12).contains(&month) || day < 1 || day > length(month) {
+        return None;
+    }
+    // Counted one by one.
+    let before = (year.min(1970)..year.max(1970)).map(|year| 365 + i64::from(leap(year))).sum();
+    let years: i64 = if year < 1970 { -i64::abs(before) } else { before };
+    let days = years + (1..month).map(length).sum::<i64>() + day - 1;
+    if clock.is_empty() {
+        return (!text.contains('T')).then_some(days * 86_400_000);
+    }
+    if fields.len() != 3 {
+        return None;
+    }
+    let (clock, east) = match clock.find(['Z', '+', '-']) {
+        Some(at) if &clock[at..] == "Z" => (&clock[..at], 0),
+        Some(at) => {
+            let (hours, minutes) = clock[at + 1..].split_once(':')?;
+            let (hours, minutes) = (whole(hours, 2)?, whole(minutes, 2)?);
+            let sign = if clock[at..].starts_with('+') { 1 } else { -1 };
+            (&clock[..at], sign * (hours * 60 + minutes))
+        }
+        None => return None,
+    };
+    let parts: Vec<_> = clock.split(':').collect();
+    let (hour, minute, second) = match parts[..] {
+        [hour, minute] => (hour, minute, "00"),
+        [hour, minute, second] => (hour, minute, second),
+        _ => return None,
+    };
+    let (second, fraction) = second.split_once('.').unwrap_or((second, "0"));
+    let millis = whole(&format!("{fraction:0<3}")[..3], 3)?;
+    let (hour, minute, second) = (whole(hour, 2)?, whole(minute, 2)?, whole(second, 2)?);
+    let minutes = days * 1440 + hour * 60 + minute - east;
+    (hour < 24 && minute < 60 && second < 60).then_some(minutes * 60_000 + second * 1000 + millis)
 }
 
 fn inside(block: &str, address: &str) -> bool {

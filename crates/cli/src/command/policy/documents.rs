@@ -195,7 +195,6 @@ pub(crate) fn full_access(name: &str) -> Option<&'static str> {
 /// Reads a file, or standard input.
 pub(crate) fn text(file: &str) -> Result<String, Fault> {
     let fault = |fault| Fault::usage(format!("{} cannot be read: {fault}", shown(file)));
-    // A document of more bytes is refused as too long, whatever is in them.
     let most = u64::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     let read = if file == STANDARD_INPUT {
@@ -204,6 +203,12 @@ pub(crate) fn text(file: &str) -> Result<String, Fault> {
         std::fs::File::open(file).and_then(|file| file.take(most).read_to_end(&mut bytes))
     };
     read.map_err(fault)?;
+    if bytes.len() > DOCUMENT_BYTES_MAX {
+        return Err(Fault::usage(format!(
+            "{} has more than {DOCUMENT_BYTES_MAX} bytes, white space included: shorten it",
+            shown(file)
+        )));
+    }
     String::from_utf8(bytes)
         .map_err(|_| Fault::usage(format!("{} is not UTF-8: save it so", shown(file))))
 }

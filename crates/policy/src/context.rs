@@ -1,0 +1,231 @@
+//! What is known about a request: condition keys and their values.
+
+use std::net::IpAddr;
+
+use model::Timestamp;
+
+use crate::request::RequestRefusal;
+use crate::value::{self, Decimal};
+
+// LIMIT: the richest context of a documented action has some sixty keys, tags included.
+/// How many keys a context may have.
+pub const CONTEXT_KEYS_MAX: usize = 512;
+// LIMIT: a request may name fifty tags, and a principal's organization path has few steps.
+/// How many values a key may have.
+pub const KEY_VALUES_MAX: usize = 256;
+// LIMIT: longer than any ARN and any tag; a user agent is cut by whoever gives it.
+/// How many bytes a value, an action or a resource may have.
+pub const VALUE_BYTES_MAX: usize = 4096;
+
+/// A value of a condition key: its text, and what it was before it was a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    text: Box<str>,
+    pub(crate) typed: Typed,
+    /// The number that it is or reads as, found once for all that ask.
+    pub(crate) number: Option<Decimal>,
+    /// The point in time, likewise.
+    pub(crate) time: Option<Timestamp>,
+}
+
+/// What a value was. A text may be read as anything.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Typed {
+    Address(IpAddr),
+    /// The text is their base64.
+    Bytes,
+    /// A number, a point in time, or yes or no.
+    Scalar,
+    Text,
+}
+
+impl Value {
+    /// A text, an ARN, or what is only known as a text.
+    pub fn text(text: &str) -> Self {
+        let (number, time) = (Decimal::parse(text), value::time(text));
+        Self { text: text.into(), typed: Typed::Text, number, time }
+    }
+
+    /// A whole number.
+    pub fn number(number: i64) -> Self {
+        let text = number.to_string().into();
+        let number = Decimal::from(number);
+        Self { text, typed: Typed::Scalar, number: Some(number), time: number.as_seconds() }
+    }
+
+    /// A point in time.
+    pub fn time(time: Timestamp) -> Self {
+        let number = Some(Decimal::from(time.as_seconds()));
+        Self { text: time.to_string().into(), typed: Typed::Scalar, number, time: Some(time) }
+    }
+
+    /// Yes or no.
+    pub fn bool(value: bool) -> Self {
+        let text = if value { "true" } else { "false" };
+        Self { text: text.into(), typed: Typed::Scalar, number: None, time: None }
+    }
+
+    /// An address. One of IPv4 within IPv6 is taken for the former.
+    pub fn address(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let text = address.to_string().into();
+        Self { text, typed: Typed::Address(address), number: None, time: None }
+    }
+
+    /// Bytes. Their text is their base64.
+    pub fn bytes(bytes: &[u8]) -> Self {
+        use base64::Engine as _;
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes).into();
+        Self { text, typed: Typed::Bytes, number: None, time: None }
+    }
+
+    /// Returns the value as text.
+    pub fn as_text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The name of a condition key, as it is looked up: the case of its letters means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// A number that two names seldom share. Its first bits are the drawer of a context.
+    number: u64,
+    /// In lower case.
+    name: Box<str>,
+}
+
+impl Key {
+    pub(crate) fn of(name: &str) -> Self {
+        let name = name.to_lowercase().into_boxed_str();
+        // FNV-1a. Names may be made to share a number: then they are compared.
+        let add = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        Self { number: name.bytes().fold(0xcbf2_9ce4_8422_2325, add), name }
+    }
+
+    fn drawer(&self) -> usize {
+        // As many bits as `DRAWERS` has values.
+        (self.number >> 58) as usize
+    }
+}
+
+// LIMIT: the keys of the richest context seldom share a drawer of so many.
+const DRAWERS: usize = 64;
+
+/// What is known about a request: condition keys and their values.
+///
+/// INVARIANT: the keys are in order, by their numbers, and none stands there twice; those of a
+/// drawer begin at the place that it says, and are followed by those of the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Context {
+    keys: Vec<(Key, Vec<Value>)>,
+    drawers: [u16; DRAWERS],
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self { keys: Vec::new(), drawers: [0; DRAWERS] }
+    }
+}
+
+impl Context {
+    /// Sets a key, whatever the case of its letters. A key without values is there, and empty.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestRefusal::Keys`], [`RequestRefusal::Values`] or [`RequestRefusal::Long`] beyond the
+    /// limits of those names.
+    pub fn insert(&mut self, key: &str, values: Vec<Value>) -> Result<(), RequestRefusal> {
+        check_length(key)?;
+        if values.len() > KEY_VALUES_MAX {
+            return Err(RequestRefusal::Values(crate::json::quoted(key)));
+        }
+        for value in &values {
+            check_length(&value.text)?;
+        }
+        let key = Key::of(key);
+        match self.keys.binary_search_by(|(known, _)| known.cmp(&key)) {
+            Ok(at) => {
+                if let Some((_, known)) = self.keys.get_mut(at) {
+                    *known = values;
+                }
+            }
+            Err(_) if self.keys.len() >= CONTEXT_KEYS_MAX => return Err(RequestRefusal::Keys),
+            Err(at) => {
+                self.drawers.iter_mut().skip(key.drawer() + 1).for_each(|start| *start += 1);
+                self.keys.insert(at, (key, values));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets `aws:CurrentTime` and `aws:EpochTime`.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    pub fn insert_time(&mut self, now: Timestamp) -> Result<(), RequestRefusal> {
+        self.insert("aws:CurrentTime", vec![Value::time(now)])?;
+        self.insert("aws:EpochTime", vec![Value::number(now.as_seconds())])
+    }
+
+    /// Returns every key, in lower case, with its values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Value])> {
+        self.keys.iter().map(|(key, values)| (&*key.name, &**values))
+    }
+
+    /// Returns the values of a key: none if it is not there.
+    pub(crate) fn values(&self, key: &Key) -> &[Value] {
+        let start = self.drawers.get(key.drawer()).copied().unwrap_or_default();
+        let keys = self.keys.get(usize::from(start)..).unwrap_or_default().iter();
+        keys.take_while(|(known, _)| known.number <= key.number)
+            .find(|(known, _)| known == key)
+            .map_or(&[], |(_, values)| values)
+    }
+
+    /// Returns the text of a key that has one value.
+    pub(crate) fn single(&self, key: &Key) -> Option<&str> {
+        match self.values(key) {
+            [only] => Some(only.as_text()),
+            [] | [_, ..] => None,
+        }
+    }
+}
+
+pub(crate) fn check_length(text: &str) -> Result<(), RequestRefusal> {
+    if text.len() > VALUE_BYTES_MAX {
+        return Err(RequestRefusal::Long(crate::json::quoted(text)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_among_many() {
+        let mut context = Context::default();
+        let name = |n: usize| format!("test:Key{n}");
+        for n in 0..CONTEXT_KEYS_MAX {
+            context.insert(&name(n), vec![Value::text(&n.to_string())]).unwrap();
+        }
+        for n in 0..CONTEXT_KEYS_MAX {
+            assert_eq!(context.single(&Key::of(&name(n))), Some(n.to_string().as_str()));
+        }
+        assert_eq!(context.values(&Key::of(&name(CONTEXT_KEYS_MAX))), []);
+        context.insert("TEST:key7", vec![Value::text("again")]).unwrap();
+        assert_eq!(context.single(&Key::of("test:key7")), Some("again"));
+        assert_eq!(context.iter().count(), CONTEXT_KEYS_MAX);
+    }
+
+    #[test]
+    fn keys_of_one_number_are_told_apart() {
+        let key = |name: &str| Key { number: 7 << 58, name: name.into() };
+        let context = Context {
+            keys: vec![(key("a:a"), vec![Value::text("1")]), (key("a:b"), vec![Value::text("2")])],
+            ..Context::default()
+        };
+        assert_eq!(context.single(&key("a:b")), Some("2"));
+        assert_eq!(context.single(&key("a:c")), None);
+    }
+}
