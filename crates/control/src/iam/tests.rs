@@ -1,6 +1,10 @@
 //! Sequences over several actions: forms in, XML and metadata's state out.
 
-use model::{InstanceProfileStatus, User};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use model::{CredentialSource, Iam, InstanceProfileStatus, RegisteredInstanceProfile, Role, User};
+use store::{Change, Origin};
 
 use crate::api::route::Service;
 use crate::ec2::site::{Site, elements};
@@ -301,7 +305,7 @@ fn bad_documents_are_refused_when_they_are_written() {
              %22c%22%7D%7D%7D%7D",
             "is not a condition operator",
         ),
-        (TRUST, "has no `Principal`"),
+        (TRUST, "`Resource or NotResource` is missing"),
     ] {
         for form in [
             "Action=PutUserPolicy&UserName=dev&PolicyName=q",
@@ -364,7 +368,10 @@ fn references_are_checked_when_they_are_written() {
             "Action=AddUserToGroup&UserName=dev&GroupName=x",
             "The group with name x cannot be found.",
         ),
-        ("Action=AddRoleToInstanceProfile&InstanceProfileName=example-role&RoleName=x", "config"),
+        (
+            "Action=AddRoleToInstanceProfile&InstanceProfileName=example-role&RoleName=x",
+            "The role with name x cannot be found.",
+        ),
         ("Action=GetInstanceProfile&InstanceProfileName=x", "Instance Profile x cannot be found."),
         ("Action=DetachUserPolicy&UserName=dev&PolicyArn=arn:aws:iam::aws:policy/X", "not found"),
         ("Action=GetUserPolicy&UserName=dev&PolicyName=x", "The user policy with name x cannot be"),
@@ -376,14 +383,29 @@ fn references_are_checked_when_they_are_written() {
 #[test]
 fn what_the_file_describes_is_shown_and_not_changed() {
     let site = Site::new();
-    let role = play(&site, &["Action=GetRole&RoleName=example-role"]);
-    assert_eq!(one(&role, "Arn"), "arn:aws:iam::123456789012:role/example-role");
-    let put =
-        format!("Action=PutRolePolicy&RoleName=example-role&PolicyName=p&PolicyDocument={ALLOW}");
+    let source = CredentialSource::BuiltIn { life_seconds: None };
+    let role = Role::described("app".parse().unwrap(), source);
+    let profile = RegisteredInstanceProfile {
+        name: "app".parse().unwrap(),
+        account_id: role.account_id,
+        path: role.path.clone(),
+        id: None,
+        created: role.created,
+        role: Some(role.name.clone()),
+        tags: BTreeMap::new(),
+    };
+    let described: [Iam; 2] = [role.into(), profile.into()];
+    let changes = described.map(|kept| Change::PutIam(kept, Origin::Config)).to_vec();
+    site.store.transact(|_| Ok::<_, Infallible>((changes, ()))).unwrap();
+    let role = play(&site, &["Action=GetRole&RoleName=app"]);
+    assert_eq!(one(&role, "Arn"), "arn:aws:iam::123456789012:role/app");
+    assert_eq!(one(&role, "AssumeRolePolicyDocument"), TRUST);
+    let put = format!("Action=PutRolePolicy&RoleName=app&PolicyName=p&PolicyDocument={ALLOW}");
+    let remove = "Action=RemoveRoleFromInstanceProfile&InstanceProfileName=app&RoleName=app";
     for (form, text) in [
-        ("Action=DeleteRole&RoleName=example-role", "is described in the config file"),
-        (&*put, "is described in the config file"),
-        ("Action=DeleteInstanceProfile&InstanceProfileName=example-role", "the config file"),
+        ("Action=DeleteRole&RoleName=app", "The role app is described in the config file"),
+        (&*put, "The role app is described in the config file"),
+        (remove, "The instance profile app is described in the config file"),
         ("Action=DeleteUser&UserName=admin", "is the administrator"),
         ("Action=CreateAccessKey", "is the administrator"),
     ] {
@@ -391,6 +413,14 @@ fn what_the_file_describes_is_shown_and_not_changed() {
         assert_eq!((&*code, status), ("UnmodifiableEntity", 400), "{form}");
         assert!(message.contains(text), "{form}: {message}");
     }
+    // A profile that was made here may hold a role that was described there.
+    play(
+        &site,
+        &[
+            "Action=CreateInstanceProfile&InstanceProfileName=own",
+            "Action=AddRoleToInstanceProfile&InstanceProfileName=own&RoleName=app",
+        ],
+    );
 }
 
 #[test]
@@ -629,4 +659,14 @@ fn a_boundary_can_be_demanded() {
     as_user(&site, &document, attach).unwrap();
     play(&site, &["Action=DeleteUserPermissionsBoundary&UserName=dev"]);
     assert!(as_user(&site, &document, attach).is_err());
+}
+
+#[test]
+fn no_action_passes_over_what_it_does_not_know() {
+    let site = Site::new();
+    assert_eq!(super::ACTIONS.len(), 74);
+    for action in super::ACTIONS {
+        let (code, status, _) = refusal(&site, &format!("Action={action}&Nonsense=1"));
+        assert_eq!((&*code, status), ("UnknownParameter", 400), "{action}");
+    }
 }
