@@ -14,6 +14,7 @@ use crate::caller::{self, Caller};
 use crate::ec2;
 use crate::iam;
 use crate::native::Surroundings;
+use crate::organizations;
 use crate::sts;
 
 /// Answers a request. When this returns, what it asked for is durable, and the data plane has it in
@@ -63,12 +64,14 @@ fn act(
         now,
         parameters: &arrival.parameters,
         call: Call { source: request.source, user_agent: request.header("user-agent") },
+        authorized: None,
     };
     match service {
         Service::Ec2 => ec2::answer(arrival, &desk),
         Service::Iam => iam::answer(arrival, &desk),
         Service::Sts => sts::answer(arrival, &desk),
-        Service::CloudWatch | Service::Organizations => Err(unknown_action(&arrival.route)),
+        Service::Organizations => organizations::answer(arrival, &desk),
+        Service::CloudWatch => Err(unknown_action(&arrival.route)),
     }
 }
 

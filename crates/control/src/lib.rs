@@ -15,6 +15,7 @@ mod answer;
 pub mod api;
 mod authorize;
 mod caller;
+mod declarative;
 mod ec2;
 pub mod events;
 mod iam;
@@ -23,6 +24,7 @@ pub mod keys;
 mod launch_settings;
 pub mod lifecycle;
 pub mod native;
+mod organizations;
 pub mod start;
 mod sts;
 

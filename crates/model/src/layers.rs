@@ -28,6 +28,8 @@ spelled! {
         LaunchTemplate = "launch-template",
         /// A change after the launch.
         Modify = "modify",
+        /// A declarative policy of the organization, in the place of the account's default.
+        Organization = "organization",
         /// Nothing: it is as EC2 has it where nobody says otherwise.
         Platform = "platform",
     }

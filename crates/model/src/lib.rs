@@ -80,8 +80,8 @@ pub use line::{Line, LineRefusal};
 pub use observation::{Observation, Outcome, RequestVersion, TokenUndelivered, UndeliveredReason};
 pub use options::{HopLimit, HttpTokens, MetadataOptions, OptionsChange, Switch};
 pub use organization::{
-    ControlPolicy, Member, Organization, OrganizationId, OrganizationalUnit, OrganizationalUnitId,
-    PolicyId, PolicyType, RootId, Target,
+    AccountRequest, AccountRequestId, ControlPolicy, Member, Organization, OrganizationId,
+    OrganizationalUnit, OrganizationalUnitId, PolicyId, PolicyType, RootId, Target,
 };
 pub use resource::{
     Idempotency, Image, ImdsSupport, LaunchTemplate, LaunchTemplateVersion, MetadataDefaults,

@@ -84,6 +84,12 @@ organization_id! {
     }
 }
 
+organization_id! {
+    /// The id of a request for an account: `car-` and 8 to 32 lower-case letters and digits.
+    AccountRequestId, "the id of a request for an account", "car-examplecarid111",
+    |text| text.strip_prefix("car-").is_some_and(|rest| is_plain(rest, 8, 32))
+}
+
 /// What policies of an organization are attached to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
@@ -146,6 +152,9 @@ pub struct OrganizationalUnit {
     /// What it is in: a unit, or the root if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<OrganizationalUnitId>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<TagKey, Box<str>>,
 }
 
 /// An account of an organization.
@@ -162,6 +171,22 @@ pub struct Member {
     /// When it joined.
     #[serde(default)]
     pub joined: Timestamp,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<TagKey, Box<str>>,
+}
+
+/// A request for an account, as it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountRequest {
+    /// The name that was asked for.
+    pub name: Line,
+    /// When.
+    pub requested: Timestamp,
+    /// The account that was made; none if another has its electronic mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<AccountId>,
 }
 
 /// An organization: a root, units below it, and accounts in them. There is one, or none.
@@ -185,6 +210,12 @@ pub struct Organization {
     pub units: BTreeMap<OrganizationalUnitId, OrganizationalUnit>,
     /// Its accounts.
     pub accounts: BTreeMap<AccountId, Member>,
+    /// The newest requests for accounts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub account_requests: BTreeMap<AccountRequestId, AccountRequest>,
+    /// The tags of its root.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub root_tags: BTreeMap<TagKey, Box<str>>,
 }
 
 impl Organization {
@@ -254,12 +285,14 @@ mod tests {
         let unit = |name: &str, parent: Option<&str>| OrganizationalUnit {
             name: line(name),
             parent: parent.map(|id| id.parse().unwrap()),
+            tags: BTreeMap::new(),
         };
         let member = |name: &str, parent: Option<&str>| Member {
             name: line(name),
             email: line("a@example.org"),
             parent: parent.map(|id| id.parse().unwrap()),
             joined: Timestamp::default(),
+            tags: BTreeMap::new(),
         };
         let first: AccountId = "111111111111".parse().unwrap();
         let second: AccountId = "222222222222".parse().unwrap();
@@ -276,6 +309,8 @@ mod tests {
                 (first, member("management", None)),
                 (second, member("work", Some("ou-ab12-bbbbbbbb"))),
             ]),
+            account_requests: BTreeMap::new(),
+            root_tags: BTreeMap::new(),
         };
         let way = |id| -> Vec<String> {
             organization.way_to(id).iter().map(ToString::to_string).collect()

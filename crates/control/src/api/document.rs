@@ -213,17 +213,28 @@ fn write_xml(
 struct ErrorBody<'a> {
     #[serde(rename = "__type")]
     kind: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    /// As Organizations spells it.
+    #[serde(rename = "Message", skip_serializing_if = "Option::is_none")]
+    capital_message: Option<&'a str>,
+    #[serde(rename = "Reason", skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 fn write_fault(route: &Route, request_id: &str, fault: &ApiFault) -> Vec<u8> {
-    let error = || ErrorBody {
-        kind: format!("{}#{}", route.service.error_namespace(), fault.code),
-        message: &fault.message,
+    let error = || {
+        let text = Some(&*fault.message).filter(|text| !text.is_empty());
+        let is_capital = route.service == Service::Organizations;
+        ErrorBody {
+            kind: format!("{}#{}", route.service.error_namespace(), fault.code),
+            message: text.filter(|_| !is_capital),
+            capital_message: text.filter(|_| is_capital),
+            reason: fault.reason,
+        }
     };
     match route.protocol {
-        // Two texts: neither can fail to be written.
+        // A few texts: none can fail to be written.
         Protocol::Cbor => error().cbor().unwrap_or_default(),
         Protocol::Json10 | Protocol::Json11 => error().json().unwrap_or_default(),
         Protocol::Form(Dialect::Ec2) => {

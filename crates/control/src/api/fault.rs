@@ -8,12 +8,14 @@
 
 mod iam;
 mod network;
+mod organization;
 mod things;
 
 use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::form::FormFault;
+use super::route::Service;
 
 /// LIMIT: how much of a value is repeated in a message. The longest id that makes sense has 40
 /// characters, and the longest ARN of a user is usually below 128.
@@ -32,6 +34,8 @@ pub struct ApiFault {
     pub status: u16,
     /// What people read.
     pub message: String,
+    /// Which of several reasons it is, where a JSON service says so in a member of its own.
+    pub reason: Option<&'static str>,
 }
 
 /// What a request says, short enough to be repeated.
@@ -54,7 +58,7 @@ fn echo_ids(ids: &[impl AsRef<str>]) -> String {
 impl ApiFault {
     /// Makes a fault that has no function of its own.
     pub fn new(code: &'static str, status: u16, message: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), status, message: message.into() }
+        Self { code: Cow::Borrowed(code), status, message: message.into(), reason: None }
     }
 
     fn bad(code: &'static str, message: impl Into<String>) -> Self {
@@ -170,6 +174,11 @@ impl ApiFault {
         Self::new("AccessDenied", 403, detail)
     }
 
+    /// What a request says, short enough to be repeated.
+    pub fn echo(text: &str) -> Cow<'_, str> {
+        echo(text)
+    }
+
     /// What no policy can be asked about, and so nobody may do. The text is a choice.
     pub fn unaskable(refusal: &policy::RequestRefusal) -> Self {
         Self::invalid_parameter_value(refusal.to_string())
@@ -181,9 +190,16 @@ impl ApiFault {
     }
 
     /// JSON services: the body cannot be read as the request. The text is a choice; it quotes no value.
-    pub fn unread_json(fault: &serde_json::Error) -> Self {
+    pub fn unread_json(service: Service, fault: &serde_json::Error) -> Self {
         use serde_json::error::Category;
         match fault.classify() {
+            Category::Data if service == Service::Organizations => {
+                let text = fault.to_string();
+                // The words are those of `serde` for a member that is not there.
+                let is_missing = text.starts_with("missing field");
+                let reason = if is_missing { "INPUT_REQUIRED" } else { "INVALID_PATTERN" };
+                Self::invalid_input_exception(reason, echo(&text))
+            }
             Category::Data => Self::bad("ValidationException", echo(&fault.to_string())),
             Category::Eof | Category::Io | Category::Syntax => Self::serialization(),
         }

@@ -86,7 +86,8 @@ impl Arrival {
             Protocol::Json10 | Protocol::Json11 => {
                 // A request without members may have no body.
                 let body = if self.body.is_empty() { &b"{}"[..] } else { &self.body };
-                serde_json::from_slice(body).map_err(|fault| ApiFault::unread_json(&fault))
+                let service = self.route.service;
+                serde_json::from_slice(body).map_err(|fault| ApiFault::unread_json(service, &fault))
             }
             Protocol::Cbor => {
                 ciborium::from_reader(&*self.body).map_err(|_| ApiFault::serialization())

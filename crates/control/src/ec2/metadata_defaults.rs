@@ -4,11 +4,18 @@
 
 use std::str::FromStr;
 
-use model::{HopLimit, HttpTokens, MetadataDefaults, OptionsChange, Resource, Switch};
+use model::{
+    HopLimit, HttpTokens, MetadataDefaults, OptionLayer, OptionsChange, Resource, Switch,
+};
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
+use super::asked::with_attributes;
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
+use crate::declarative;
 
 /// Changes some of the defaults; what the request leaves out keeps its value.
 #[derive(Debug, Default, Deserialize)]
@@ -41,10 +48,23 @@ struct DefaultsElement {
     http_endpoint: Option<Switch>,
     instance_metadata_tags: Option<Switch>,
     managed_by: &'static str,
+    managed_exception_message: Option<String>,
     http_tokens_enforced: Option<Switch>,
 }
 
 impl Action for ModifyInstanceMetadataDefaults {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let given = [
+            ("HttpTokens", &self.http_tokens),
+            ("HttpPutResponseHopLimit", &self.http_put_response_hop_limit),
+            ("HttpEndpoint", &self.http_endpoint),
+            ("InstanceMetadataTags", &self.instance_metadata_tags),
+            ("HttpTokensEnforced", &self.http_tokens_enforced),
+        ];
+        let given = given.iter().filter_map(|(name, value)| Some((*name, Some(value.as_deref()?))));
+        Ok(vec![with_attributes(Ask::on("*".to_owned()), given)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let switches = &["enabled", "disabled"];
         let http_tokens = word(self.http_tokens.as_deref(), "HttpTokens", &["optional", "required"])?;
@@ -53,6 +73,9 @@ impl Action for ModifyInstanceMetadataDefaults {
         let tags = word(self.instance_metadata_tags.as_deref(), "InstanceMetadataTags", switches)?;
         let enforced = word(self.http_tokens_enforced.as_deref(), "HttpTokensEnforced", switches)?;
         desk.transact(|snapshot| {
+            if let Some(text) = declarative::in_force(snapshot, &desk.scope).exception_message {
+                return Err(ApiFault::operation_not_permitted(text));
+            }
             let MetadataDefaults { options, http_tokens_enforced } =
                 snapshot.metadata_defaults(&desk.scope);
             let defaults = MetadataDefaults {
@@ -73,16 +96,23 @@ impl Action for ModifyInstanceMetadataDefaults {
 }
 
 impl Action for GetInstanceMetadataDefaults {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let MetadataDefaults { options, http_tokens_enforced } =
-            desk.store.snapshot().metadata_defaults(&desk.scope);
+        let in_force = declarative::in_force(&desk.store.snapshot(), &desk.scope);
+        let is_of_organization = in_force.layer() == OptionLayer::Organization;
+        let managed_by = if is_of_organization { "declarative-policy" } else { "account" };
+        let MetadataDefaults { options, http_tokens_enforced } = in_force.defaults;
         Ok(Answer::of(GetInstanceMetadataDefaultsAnswer {
             account_level: DefaultsElement {
                 http_tokens: options.http_tokens,
                 http_put_response_hop_limit: options.http_put_response_hop_limit,
                 http_endpoint: options.http_endpoint,
                 instance_metadata_tags: options.instance_metadata_tags,
-                managed_by: "account",
+                managed_by,
+                managed_exception_message: in_force.exception_message,
                 http_tokens_enforced,
             },
         }))

@@ -7,9 +7,12 @@ use model::{
 use serde::{Deserialize, Serialize};
 use store::{Change, Snapshot};
 
+use super::asked::with_attributes;
 use super::instances::{find_instance, parse_instance_id};
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
+use crate::declarative;
 
 /// Metadata options as a request holds them, word for word.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -147,6 +150,19 @@ struct ModifyInstanceMetadataOptionsAnswer {
 }
 
 impl Action for ModifyInstanceMetadataOptions {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let given = [
+            ("HttpTokens", &self.http_tokens),
+            ("HttpPutResponseHopLimit", &self.http_put_response_hop_limit),
+            ("HttpEndpoint", &self.http_endpoint),
+            ("HttpProtocolIpv6", &self.http_protocol_ipv6),
+            ("InstanceMetadataTags", &self.instance_metadata_tags),
+        ];
+        let given = given.iter().filter_map(|(name, value)| Some((*name, Some(value.as_deref()?))));
+        let ask = desk.ask_on_instance(snapshot, &self.instance_id);
+        Ok(vec![with_attributes(ask, given)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let Self {
             instance_id,
@@ -201,7 +217,8 @@ pub(crate) fn modify(
     Ok((vec![super::put(snapshot, modified)], options))
 }
 
-/// Refuses `HttpTokens=optional` where the account enforces tokens (control plane, 2.6).
+/// Refuses `HttpTokens=optional` where the account, or its organization, enforces tokens (control
+/// plane, 2.6).
 ///
 /// # Errors
 ///
@@ -210,13 +227,18 @@ pub(crate) fn refuse_if_enforced(
     snapshot: &Snapshot,
     scope: &model::Scope,
 ) -> Result<(), ApiFault> {
-    match snapshot.metadata_defaults(scope).http_tokens_enforced {
-        Some(Switch::Enabled) => Err(ApiFault::unsupported(
-            "You can't launch instances with IMDSv1 because httpTokensEnforced is enabled for this \
-             account. Either launch the instance with httpTokens=required or contact your account \
-             owner to disable httpTokensEnforced using the ModifyInstanceMetadataDefaults API or \
-             the account settings in the EC2 console.",
-        )),
+    let in_force = declarative::in_force(snapshot, scope);
+    match in_force.defaults.http_tokens_enforced {
+        Some(Switch::Enabled) => {
+            let by_organization = in_force.exception_message.map(|text| format!(" {text}"));
+            Err(ApiFault::unsupported(format!(
+                "You can't launch instances with IMDSv1 because httpTokensEnforced is enabled for \
+                 this account. Either launch the instance with httpTokens=required or contact your \
+                 account owner to disable httpTokensEnforced using the \
+                 ModifyInstanceMetadataDefaults API or the account settings in the EC2 console.{}",
+                by_organization.unwrap_or_default()
+            )))
+        }
         Some(Switch::Disabled) | None => Ok(()),
     }
 }

@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 
-use model::{Attachment, Generation, Instance, InstanceId, LifecycleEvent, Scope, Timestamp, User};
+use model::{
+    AccountId, Attachment, Generation, Instance, InstanceId, LifecycleEvent, Scope, Timestamp, User,
+};
 use store::{Memory, Snapshot, Store};
 
 use super::Desk;
 use crate::action::Call;
-use crate::api::form::Tree;
+use crate::api::form::{Common, Tree};
 use crate::api::route::{Arrival, Protocol, QueryErrors, Route, Service};
 use crate::api::{Answer, ApiFault, Dialect, respond};
 use crate::caller::Caller;
@@ -66,36 +68,51 @@ impl Site {
     ///
     /// The fault that came back.
     pub(crate) fn ask(&self, form: &str) -> Result<String, ApiFault> {
-        self.ask_as(self.administrator(), Service::Ec2, form)
+        self.ask_as(self.administrator(), form)
     }
 
     /// Asks IAM.
     ///
     /// # Errors
     ///
-    /// The fault that came back.
+    /// As [`Self::ask`].
     pub(crate) fn ask_iam(&self, form: &str) -> Result<String, ApiFault> {
-        self.ask_as(self.administrator(), Service::Iam, form)
+        self.ask_service(self.administrator(), Service::Iam, form)
     }
 
-    /// The user that asks where nobody else is named.
-    fn administrator(&self) -> User {
-        let mut user = User::described(self.scope.account_id, "admin".parse().unwrap());
-        user.permissions.attached.extend(store::Administrator::POLICY.parse());
-        user
+    /// Asks as another user, who may be of another account.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) fn ask_as(&self, user: User, form: &str) -> Result<String, ApiFault> {
+        self.ask_service(user, Service::Ec2, form)
     }
 
     /// Asks a service as a user.
     ///
     /// # Errors
     ///
-    /// The fault that came back.
-    pub(crate) fn ask_as(
+    /// As [`Self::ask`].
+    pub(crate) fn ask_service(
         &self,
         user: User,
         service: Service,
         form: &str,
     ) -> Result<String, ApiFault> {
+        self.ask_form(&Caller::of_user(user, &self.scope.region), service, form)
+    }
+
+    /// Asks as whoever it may be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) fn ask_by(&self, caller: &Caller, form: &str) -> Result<String, ApiFault> {
+        self.ask_form(caller, Service::Ec2, form)
+    }
+
+    fn ask_form(&self, caller: &Caller, service: Service, form: &str) -> Result<String, ApiFault> {
         let mut parameters = Tree::parse(form.as_bytes()).unwrap();
         let common = parameters.take_common().unwrap();
         let dialect = if service == Service::Ec2 { Dialect::Ec2 } else { Dialect::Query };
@@ -106,27 +123,57 @@ impl Site {
             query_errors: QueryErrors::Unwanted,
         };
         let arrival = Arrival { route, common, parameters, body: Vec::new() };
-        let answer = self.act(user, &arrival)?;
+        let answer = self.act(caller, &arrival)?;
         let response = respond(&arrival.route, "request", Ok(answer));
         assert_eq!(response.status, 200, "an answer that cannot be written");
         Ok(String::from_utf8(response.body).unwrap())
     }
 
-    fn act(&self, user: User, arrival: &Arrival) -> Result<Answer, ApiFault> {
+    /// Asks Organizations as a user, with the members of a JSON request.
+    ///
+    /// # Errors
+    ///
+    /// The fault that came back.
+    pub(crate) fn organizations(
+        &self,
+        user: User,
+        action: &str,
+        request: &serde_json::Value,
+    ) -> Result<serde_json::Value, ApiFault> {
+        let route = Route {
+            service: Service::Organizations,
+            protocol: Protocol::Json11,
+            action: action.to_owned(),
+            query_errors: QueryErrors::Unwanted,
+        };
+        let (common, parameters) = (Common::default(), Tree::default());
+        let arrival = Arrival { route, common, parameters, body: request.to_string().into() };
+        let answer = self.act(&Caller::of_user(user, &self.scope.region), &arrival)?;
+        let response = respond(&arrival.route, "request", Ok(answer));
+        assert_eq!(response.status, 200, "an answer that cannot be written");
+        Ok(serde_json::from_slice(&response.body).unwrap())
+    }
+
+    /// The administrator of the site's own account.
+    pub(crate) fn administrator(&self) -> User {
+        administrator_of(self.scope.account_id)
+    }
+
+    fn act(&self, caller: &Caller, arrival: &Arrival) -> Result<Answer, ApiFault> {
         let desk = Desk {
             store: &self.store,
             surroundings: self,
-            caller: Caller::of_user(user, &self.scope.region),
-            scope: self.scope.clone(),
+            caller: caller.clone(),
+            scope: Scope { account_id: caller.account_id, ..self.scope.clone() },
             now: self.now.get(),
             parameters: &arrival.parameters,
             call: Call::default(),
+            authorized: None,
         };
         match arrival.route.service {
             Service::Iam => crate::iam::answer(arrival, &desk),
-            Service::CloudWatch | Service::Ec2 | Service::Organizations | Service::Sts => {
-                super::answer(arrival, &desk)
-            }
+            Service::Organizations => crate::organizations::answer(arrival, &desk),
+            Service::CloudWatch | Service::Ec2 | Service::Sts => super::answer(arrival, &desk),
         }
     }
 
@@ -160,6 +207,13 @@ impl Site {
         self.store.transact(plan).unwrap();
         self.settles(self.store.current().generation());
     }
+}
+
+/// A user of an account who may do everything that the account may.
+pub(crate) fn administrator_of(account_id: AccountId) -> User {
+    let mut user = User::described(account_id, "admin".parse().unwrap());
+    user.permissions.attached.extend(store::Administrator::POLICY.parse());
+    user
 }
 
 /// What stands in the elements of a name, wherever they are.
