@@ -14,7 +14,7 @@ fn as_user(site: &Site, document: &str, form: &str) -> Result<String, String> {
     play(site, &[&put]);
     let name = "asker".parse().unwrap();
     let user: User = (**site.store.snapshot().user(site.scope.account_id, &name).unwrap()).clone();
-    site.ask_as(user, Service::Iam, form)
+    site.ask_service(user, Service::Iam, form)
         .map_err(|fault| format!("{}: {}", fault.code, fault.message))
 }
 
