@@ -94,11 +94,6 @@ fn change_keys(
     })
 }
 
-fn no_such_key(id: &str) -> ApiFault {
-    let id: String = id.chars().take(128).collect();
-    ApiFault::no_such_entity(format!("The Access Key with id {id} cannot be found."))
-}
-
 impl Action for CreateAccessKey {
     fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
         ask(desk, snapshot, self.user_name.as_deref())
@@ -184,7 +179,7 @@ impl Action for UpdateAccessKey {
         })?;
         change_keys(desk, self.user_name.as_deref(), |keys| {
             let key = keys.iter_mut().find(|key| *key.id == *self.access_key_id);
-            key.ok_or_else(|| no_such_key(&self.access_key_id))?.status = status;
+            key.ok_or_else(|| ApiFault::access_key_not_found(&self.access_key_id))?.status = status;
             Ok(())
         })
     }
@@ -198,7 +193,7 @@ impl Action for DeleteAccessKey {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         change_keys(desk, self.user_name.as_deref(), |keys| {
             let place = keys.iter().position(|key| *key.id == *self.access_key_id);
-            keys.remove(place.ok_or_else(|| no_such_key(&self.access_key_id))?);
+            keys.remove(place.ok_or_else(|| ApiFault::access_key_not_found(&self.access_key_id))?);
             Ok(())
         })
     }

@@ -31,8 +31,8 @@ pub(crate) fn find_attachable(
         None => aws_managed::find(&arn).is_some(),
         Some(_) => Named::new(desk, IamKind::Policy, text)?.find(desk, snapshot).is_ok(),
     };
-    let is_here = text.starts_with(&format!("arn:{}:", desk.scope.region.partition()));
-    if is_there && is_here { Ok(arn) } else { Err(ApiFault::policy_not_attachable(text)) }
+    let of_partition = text.starts_with(&format!("arn:{}:", desk.scope.region.partition()));
+    if is_there && of_partition { Ok(arn) } else { Err(ApiFault::policy_not_attachable(text)) }
 }
 
 /// What must go before something with permissions can be deleted, if anything.

@@ -21,11 +21,11 @@ pub(crate) struct TagElement {
 
 /// Tags in the order of their keys.
 pub(crate) fn tag_elements(tags: &Tags) -> Vec<TagElement> {
-    let element = |(key, value): (&model::TagKey, &Box<str>)| TagElement {
-        key: key.to_string(),
-        value: value.to_string(),
-    };
-    tags.iter().map(element).collect()
+    let mut elements = Vec::with_capacity(tags.len());
+    for (key, value) in tags {
+        elements.push(TagElement { key: key.to_string(), value: value.to_string() });
+    }
+    elements
 }
 
 /// What bounds permissions.

@@ -109,9 +109,8 @@ fn with_role(
     profile: &RegisteredInstanceProfile,
     role: Option<RoleName>,
 ) -> Vec<Change> {
-    let changed = RegisteredInstanceProfile { role: role.clone(), ..profile.clone() };
-    let mut changes = vec![put(changed)];
-    changes.extend(on_instances(desk, snapshot, profile, |copy| copy.role.clone_from(&role)));
+    let mut changes = on_instances(desk, snapshot, profile, |copy| copy.role.clone_from(&role));
+    changes.push(put(RegisteredInstanceProfile { role, ..profile.clone() }));
     changes
 }
 

@@ -197,7 +197,7 @@ impl Action for ListPolicies {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let prefix = words::parse_prefix(self.path_prefix.as_deref())?;
         let (snapshot, partition) = (desk.store.snapshot(), desk.scope.region.partition());
-        let uses = uses(&snapshot, desk.caller.account_id);
+        let counted = uses(&snapshot, desk.caller.account_id);
         let of_account = snapshot.managed_policies(desk.caller.account_id);
         let of_account = of_account
             .filter(|_| self.scope != PolicyScope::Aws)
@@ -206,7 +206,7 @@ impl Action for ListPolicies {
             .filter(|_| self.scope != PolicyScope::Local)
             .map(|found| (&found.shown, found.arn(partition)));
         let shown = of_account.chain(of_aws).filter_map(|(policy, arn)| {
-            let used = use_of(&uses, &arn);
+            let used = use_of(&counted, &arn);
             let (is_attached, is_bounding) = (used.attached > 0, used.bounding > 0);
             let filter = self.policy_usage_filter;
             // IAM: the filter says what attached means.

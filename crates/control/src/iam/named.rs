@@ -118,7 +118,7 @@ impl Named {
     /// Asks for the action on it.
     pub(crate) fn ask(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Ask {
         let mut ask = Ask::on(self.arn(desk, snapshot));
-        let found = find(snapshot, &self.key).ok();
+        let found = self.find(desk, snapshot).ok();
         for (key, value) in found.as_ref().and_then(tags).into_iter().flatten() {
             ask = ask.with_text(format!("aws:ResourceTag/{key}"), value);
             ask = ask.with_text(format!("iam:ResourceTag/{key}"), value);
@@ -129,7 +129,7 @@ impl Named {
     /// Asks for the action on it, and says what bounds its permissions.
     pub(crate) fn ask_with_boundary(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Ask {
         let ask = self.ask(desk, snapshot);
-        let found = find(snapshot, &self.key).ok();
+        let found = self.find(desk, snapshot).ok();
         match found.as_ref().and_then(permissions).and_then(|of| of.boundary.as_ref()) {
             Some(boundary) => ask.with_text(BOUNDARY_KEY, boundary.as_str()),
             None => ask,

@@ -154,7 +154,7 @@ pub(crate) fn parse_session_duration(seconds: u32) -> Result<u32, ApiFault> {
 ///
 /// `InvalidInput`.
 pub(crate) fn parse_policy_arn(text: &str) -> Result<PolicyArn, ApiFault> {
-    text.parse().map_err(|_| ApiFault::invalid_input(format!("ARN {text} is not valid.")))
+    text.parse().map_err(|_| ApiFault::invalid_arn(text))
 }
 
 /// Reads tags that are to be set. Keys that differ in case alone are one key to IAM.

@@ -36,6 +36,17 @@ impl ApiFault {
         Self::no_such_entity(format!("Policy {arn} does not exist or is not attachable."))
     }
 
+    /// A text that is no ARN of a policy.
+    pub fn invalid_arn(text: &str) -> Self {
+        Self::invalid_input(format!("ARN {} is not valid.", echo(text)))
+    }
+
+    /// The user has no such key.
+    pub fn access_key_not_found(id: &str) -> Self {
+        let id = echo(id);
+        Self::no_such_entity(format!("The Access Key with id {id} cannot be found."))
+    }
+
     /// The managed policy has no such version.
     pub fn policy_version_not_found(arn: &str, version: &str) -> Self {
         let (arn, version) = (echo(arn), echo(version));
