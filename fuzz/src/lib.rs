@@ -24,6 +24,7 @@ pub mod policy;
 pub mod records;
 pub mod request;
 pub mod scene;
+pub mod session;
 pub mod signature;
 pub mod token;
 pub mod tree;

@@ -3,8 +3,8 @@
 //! The line has an action, a resource, and keys as `key=value`, between blanks.
 
 use policy::{
-    Context, DocumentKind, Layers, Policy, Principal, PrincipalKind, Request, Value, Verdict, decide,
-    explain,
+    Context, DocumentKind, Layers, Policy, Principal, PrincipalKind, Request, Value, Verdict,
+    decide, explain,
 };
 use serde_json::Value as Json;
 
@@ -31,6 +31,7 @@ pub fn check(data: &[u8]) {
     if let Ok(again) = Policy::compile("fuzz", DocumentKind::Managed, &json.to_string()) {
         assert_eq!(verdict(&again, &request), said, "{document}");
     }
+    assert_eq!(one_by_one(&json, &request), said, "{document}");
     // What allows would deny if it said so, and what only denies never allows.
     let mut denying = json.clone();
     let statements = match &mut denying["Statement"] {
@@ -46,6 +47,27 @@ pub fn check(data: &[u8]) {
     if let Ok(denying) = Policy::compile("fuzz", DocumentKind::Managed, &denying.to_string()) {
         let denied = verdict(&denying, &request) == Said::ExplicitDeny;
         assert_eq!(denied, said != Said::ImplicitDeny, "{document}");
+    }
+}
+
+/// What the statements say, each in a document of its own.
+fn one_by_one(json: &Json, request: &Request) -> Said {
+    let statements = match &json["Statement"] {
+        Json::Array(statements) => statements.clone(),
+        single => vec![single.clone()],
+    };
+    let said = |statement: &Json| {
+        let mut alone = json.clone();
+        alone["Statement"] = statement.clone();
+        let policy = Policy::compile("fuzz", DocumentKind::Managed, &alone.to_string());
+        verdict(&policy.expect("a statement alone is one too"), request)
+    };
+    let all: Vec<_> = statements.iter().map(said).collect();
+    let has = |one| all.contains(&one);
+    match (has(Said::ExplicitDeny), has(Said::Allowed)) {
+        (true, _) => Said::ExplicitDeny,
+        (false, true) => Said::Allowed,
+        (false, false) => Said::ImplicitDeny,
     }
 }
 

@@ -55,6 +55,11 @@ fn request() {
 }
 
 #[test]
+fn session() {
+    replay("session", fuzz::session::check);
+}
+
+#[test]
 fn signature() {
     replay("signature", fuzz::signature::check);
 }

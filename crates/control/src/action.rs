@@ -26,6 +26,7 @@ use crate::ec2::limits;
 use crate::native::Surroundings;
 
 /// What one request is handled with.
+#[derive(Clone)]
 pub(crate) struct Desk<'a> {
     pub(crate) store: &'a Store,
     pub(crate) surroundings: &'a dyn Surroundings,
@@ -37,6 +38,16 @@ pub(crate) struct Desk<'a> {
     pub(crate) parameters: &'a Tree,
     /// What is known of the call besides who signed it.
     pub(crate) call: Call<'a>,
+    /// What the request was authorized in; nothing for what an operator does, who is not asked.
+    pub(crate) authorized: Option<Authorized<'a>>,
+}
+
+/// What a request was authorized in, and how that is done again.
+#[derive(Clone, Copy)]
+pub(crate) struct Authorized<'a> {
+    generation: Generation,
+    arrival: &'a Arrival,
+    again: fn(&Arrival, &Desk<'_>, &Snapshot) -> Result<(), ApiFault>,
 }
 
 /// What is known of a call besides who signed it.
@@ -67,9 +78,7 @@ pub(crate) trait Action: DeserializeOwned {
     /// # Errors
     ///
     /// Ids and names that are none.
-    fn asks(&self, _desk: &Desk<'_>, _snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
-        Ok(Ask::everything())
-    }
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault>;
 
     /// Plans what is asked for, commits it, and says what it came to.
     ///
@@ -84,16 +93,30 @@ pub(crate) trait Action: DeserializeOwned {
 /// # Errors
 ///
 /// [`ApiFault`]; then nothing has changed.
-pub(crate) fn run<A: Action>(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+pub(crate) fn run<'a, A: Action>(
+    arrival: &'a Arrival,
+    desk: &Desk<'a>,
+) -> Result<Answer, ApiFault> {
     let request: A = arrival.read()?;
     request.check_form()?;
     let snapshot = desk.store.snapshot();
-    let asks = request.asks(desk, &snapshot)?;
-    authorize(desk, &snapshot, &arrival.route, asks)?;
+    authorize(desk, &snapshot, &arrival.route, request.asks(desk, &snapshot)?)?;
     if arrival.common.dry_run {
         return Err(ApiFault::dry_run());
     }
-    request.act(desk)
+    let (generation, again) = (snapshot.generation(), authorize_again::<A>);
+    let authorized = Some(Authorized { generation, arrival, again });
+    request.act(&Desk { authorized, ..desk.clone() })
+}
+
+/// Authorizes a request against another snapshot than the one that it was authorized in.
+fn authorize_again<A: Action>(
+    arrival: &Arrival,
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+) -> Result<(), ApiFault> {
+    let request: A = arrival.read()?;
+    authorize(desk, snapshot, &arrival.route, request.asks(desk, snapshot)?)
 }
 
 /// Declares the actions of a service: the modules that they are in, and the way from name to action.
@@ -102,9 +125,9 @@ macro_rules! actions {
         $( pub(crate) mod $module; )+
 
         /// Every action. None if there is no such.
-        fn actions(
-            arrival: &crate::api::route::Arrival,
-            desk: &crate::action::Desk<'_>,
+        fn actions<'a>(
+            arrival: &'a crate::api::route::Arrival,
+            desk: &crate::action::Desk<'a>,
         ) -> Option<Result<crate::api::Answer, crate::api::ApiFault>> {
             match arrival.route.action.as_str() {
                 $( $(
@@ -127,6 +150,8 @@ pub(crate) use actions;
 impl Desk<'_> {
     /// Makes what is planned durable, and waits until the data plane has it in force.
     ///
+    /// INVARIANT: what is stored was authorized in the very snapshot that it was planned in.
+    ///
     /// # Errors
     ///
     /// What the plan refuses, or that the change could not be stored. Nothing has changed then.
@@ -135,6 +160,11 @@ impl Desk<'_> {
         plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, T), ApiFault>,
     ) -> Result<T, ApiFault> {
         let plan = |snapshot: &Snapshot| {
+            if let Some(authorized) = self.authorized
+                && authorized.generation != snapshot.generation()
+            {
+                (authorized.again)(authorized.arrival, self, snapshot)?;
+            }
             let (changes, outcome) = plan(snapshot)?;
             limits::check(snapshot, &self.scope, &changes)?;
             Ok((changes, outcome))
@@ -192,6 +222,19 @@ fn instance_fault(refusal: &InstanceRefusal) -> ApiFault {
         | InstanceRefusal::TwinAttachments { .. }
         | InstanceRefusal::TwinInterfaces { .. } => {
             ApiFault::invalid_parameter_value(refusal.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn each_service_has_an_action_once() {
+        for actions in [crate::ec2::ACTIONS, crate::sts::ACTIONS] {
+            let mut names = actions.to_vec();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), actions.len());
         }
     }
 }

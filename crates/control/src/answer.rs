@@ -63,6 +63,7 @@ fn act(
         now,
         parameters: &arrival.parameters,
         call: Call { source: request.source, user_agent: request.header("user-agent") },
+        authorized: None,
     };
     match service {
         Service::Ec2 => ec2::answer(arrival, &desk),

@@ -13,11 +13,11 @@ mod context;
 mod denial;
 mod in_force;
 
-use model::AccountId;
+use model::{AccountId, IamKey};
 use policy::{Context, Principal, Request, RequestRefusal, Value, decide};
 use store::Snapshot;
 
-pub(crate) use self::context::principal_of;
+pub(crate) use self::context::{keys_of_options, principal_of};
 pub(crate) use self::denial::Denied;
 pub(crate) use self::in_force::{Control, InForce};
 use crate::action::Desk;
@@ -33,6 +33,8 @@ pub(crate) struct Ask {
     pub(crate) resource: String,
     /// The account that the resource belongs to; the caller's, if none is said.
     pub(crate) resource_account: Option<AccountId>,
+    /// The role that is to be assumed: its trust policy must allow it.
+    pub(crate) trust_of: Option<IamKey>,
     /// Condition keys besides those that every request has.
     pub(crate) keys: Vec<(String, Vec<Value>)>,
 }
@@ -45,7 +47,7 @@ impl Ask {
 
     /// Asks for the action on a resource.
     pub(crate) fn on(resource: String) -> Self {
-        Self { action: None, resource, resource_account: None, keys: Vec::new() }
+        Self { action: None, resource, resource_account: None, trust_of: None, keys: Vec::new() }
     }
 
     /// Asks for another action on a resource than that of the request.
@@ -90,7 +92,8 @@ pub(crate) fn authorize(
         let request = request(desk, snapshot, principal.clone(), action, &ask);
         let request = request.map_err(|refusal| ApiFault::unaskable(&refusal))?;
         let resource_control = Control::of_resources(snapshot, action, account);
-        in_force.with(&resource_control, None, |layers| {
+        let trust = ask.trust_of.as_ref().and_then(|role| snapshot.trust_policy(role));
+        in_force.with(&resource_control, trust, |layers| {
             let verdict = decide(layers, &request);
             if verdict.is_allowed() {
                 return Ok(());
@@ -122,3 +125,6 @@ pub(crate) fn request(
     }
     Request::new(principal, action, &ask.resource, account, context)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //!
 //! What all actions have in common, and the order of checks, is in [`action`](crate::action).
 
+pub(crate) mod asked;
 mod client_token;
 mod instance_element;
 mod instances;
@@ -36,7 +37,7 @@ use crate::api::{Answer, ApiFault};
 /// # Errors
 ///
 /// [`ApiFault`]; then nothing has changed.
-pub(crate) fn answer(arrival: &Arrival, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
+pub(crate) fn answer<'a>(arrival: &'a Arrival, desk: &Desk<'a>) -> Result<Answer, ApiFault> {
     actions(arrival, desk).unwrap_or_else(|| Err(unknown_action(&arrival.route)))
 }
 

@@ -276,6 +276,7 @@ impl<S: Surroundings> Desk<'_, S> {
             now: self.now,
             parameters: &Tree::default(),
             call: Call::default(),
+            authorized: None,
         };
         self.store(|snapshot| instances::launch(snapshot, &desk, id, launch))?;
         self.see_through(id, InstanceState::Running)?;

@@ -80,6 +80,19 @@ fn fixed_credentials(fixed: &StaticCredentials, now: Timestamp) -> RoleCredentia
     }))
 }
 
+/// Says that the trust policy of a role does not let EC2 assume it.
+pub(crate) fn unauthorized(role: &RoleName) -> RoleCredentials {
+    let message = format!(
+        "EC2 cannot assume the role {role}: its trust policy does not let ec2.amazonaws.com do so."
+    );
+    #[expect(clippy::expect_used, reason = "made of words that are lines")]
+    let line = |text: &str| -> Line { text.parse().expect("is a line") };
+    RoleCredentials::Unavailable {
+        code: line("AssumeRoleUnauthorizedAccess"),
+        message: line(&message),
+    }
+}
+
 /// EC2: trouble is a document too (data plane, 5.6).
 fn unavailable(message: &str) -> RoleCredentials {
     let line = |text: &str| -> Line {

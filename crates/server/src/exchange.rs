@@ -17,6 +17,7 @@ use store::Snapshot;
 use crate::answer::{Reply, Wire, Writer};
 use crate::clock::Moment;
 use crate::connection::Unanswered;
+use crate::credentials;
 use crate::service::Service;
 
 /// Who asks, as the kernel tells.
@@ -301,11 +302,17 @@ impl Sources for Drawn<'_, '_> {
         self.issuer_key
     }
 
-    fn role_credentials(&self, role: &RoleName) -> RoleCredentials {
+    fn role_credentials(&self, name: &RoleName) -> RoleCredentials {
         let Exchange { service, snapshot, instance, now, .. } = self.exchange;
         let account_id = instance.as_ref().ok().map(|instance| instance.account_id);
-        let role = account_id.and_then(|account_id| snapshot.role(account_id, role));
-        service.credentials.find(role, now.wall)
+        let found = account_id.and_then(|id| Some((id, snapshot.role(id, name)?)));
+        match found {
+            // EC2: trouble is a document too (data plane, 5.6).
+            Some((account_id, _)) if !snapshot.trusts_ec2(account_id, name) => {
+                credentials::unauthorized(name)
+            }
+            found => service.credentials.find(found.map(|(_, role)| role), now.wall),
+        }
     }
 
     fn signatures(&self, document: &str) -> Option<Arc<Signatures>> {

@@ -6,7 +6,10 @@ use model::{
     AccessKey, AccountId, Group, Iam, IamKey, IamKind, IamName, Line, ManagedPolicy, Permissions,
     PolicyArn, RegisteredInstanceProfile, Role, RoleName, User,
 };
-use policy::{DocumentKind, Policy};
+use policy::{
+    Context, DocumentKind, Layers, Policy, Principal, PrincipalKind, Request, ResourcePolicies,
+    decide,
+};
 use rpds::RedBlackTreeMapSync;
 
 use crate::Snapshot;
@@ -35,6 +38,8 @@ struct Compiled {
     policies: Box<[Policy]>,
     /// The trust policy of a role.
     trust: Option<Policy>,
+    /// Whether that lets EC2 assume the role for instances.
+    trusts_ec2: bool,
 }
 
 impl Compiled {
@@ -49,14 +54,15 @@ impl Compiled {
                     policy.document(),
                 )]
                 .into(),
-                trust: None,
+                ..Self::default()
             },
             Iam::Role(role) => {
                 let text = role.assume_role_policy_document.as_str();
                 let name = format!("trust policy of {}", role.name);
                 let trust = Policy::compile_or_deny(&name, DocumentKind::Trust, text);
+                let trusts_ec2 = trusts_ec2(&trust, role.account_id);
                 let inline = Self::inline(&role.permissions, DocumentKind::RoleInline);
-                Self { trust: Some(trust), ..inline }
+                Self { trust: Some(trust), trusts_ec2, ..inline }
             }
             Iam::User(user) => Self::inline(&user.permissions, DocumentKind::UserInline),
         }
@@ -66,8 +72,23 @@ impl Compiled {
         let compile = |(name, document): (&IamName, &model::PolicyDocument)| {
             Policy::compile_or_deny(name.as_str(), kind, document.as_str())
         };
-        Self { policies: permissions.inline.iter().map(compile).collect(), trust: None }
+        Self { policies: permissions.inline.iter().map(compile).collect(), ..Self::default() }
     }
+}
+
+/// Whether a trust policy lets EC2 assume its role.
+fn trusts_ec2(trust: &Policy, account_id: AccountId) -> bool {
+    let name = "ec2.amazonaws.com".to_owned();
+    let principal = Principal {
+        kind: PrincipalKind::Service { name: name.clone() },
+        account: None,
+        arn: name,
+        tags: Vec::new(),
+    };
+    let context = Context::default();
+    let request = Request::new(principal, "sts:AssumeRole", "*", account_id, context);
+    let layers = Layers { resource: ResourcePolicies::Decisive(trust), ..Layers::EMPTY };
+    request.is_ok_and(|request| decide(&layers, &request).is_allowed())
 }
 
 impl IamStore {
@@ -194,8 +215,14 @@ impl Snapshot {
     }
 
     /// Returns the trust policy of a role.
-    pub fn trust_policy(&self, account_id: AccountId, role: &RoleName) -> Option<&Policy> {
-        self.iam.held(account_id, IamKind::Role, role.clone().into())?.compiled.trust.as_ref()
+    pub fn trust_policy(&self, role: &IamKey) -> Option<&Policy> {
+        self.iam.all.get(role)?.compiled.trust.as_ref()
+    }
+
+    /// Returns whether EC2 may assume a role for the instances that have it.
+    pub fn trusts_ec2(&self, account_id: AccountId, role: &RoleName) -> bool {
+        let held = self.iam.held(account_id, IamKind::Role, role.clone().into());
+        held.is_some_and(|held| held.compiled.trusts_ec2)
     }
 
     /// Returns the document in force of a managed policy of an account.

@@ -134,6 +134,30 @@ fn an_access_key_leads_to_its_user() {
 }
 
 #[test]
+fn documents_are_compiled_when_they_are_kept() {
+    each(|store| {
+        let source = CredentialSource::BuiltIn { life_seconds: None };
+        let described = Role::described("app".parse().unwrap(), source);
+        let trusting = |text: &str| Role {
+            assume_role_policy_document: model::PolicyDocument::new(text),
+            ..described.clone()
+        };
+        let put = |role: Role| {
+            let put = Change::PutIam(role.into(), Origin::Api);
+            store.transact(|_| -> Made { Ok((vec![put], ())) }).unwrap();
+            let snapshot = store.snapshot();
+            let is_read = snapshot.trust_policy(&described.key()).unwrap().refusal().is_none();
+            (is_read, snapshot.trusts_ec2(described.account_id, &described.name))
+        };
+        assert_eq!(put(described.clone()), (true, true));
+        let of_users = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"123456789012"},
+            "Action":"sts:AssumeRole"}}"#;
+        assert_eq!(put(trusting(of_users)), (true, false));
+        assert_eq!(put(trusting("damaged")), (false, false), "it denies");
+    });
+}
+
+#[test]
 fn what_is_in_transition_is_known() {
     each(|store| {
         let commit = |change| store.transact(|_| -> Made { Ok((vec![change], ())) }).unwrap();

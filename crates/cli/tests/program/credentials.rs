@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::exchange::{Answer, read, read_tokenless, token, value};
+use crate::management::Operator;
 use crate::running::{DEFAULT_INSTANCE, Home, Running};
 use crate::waiting::wait_until;
 
@@ -55,6 +56,51 @@ fn built_in_ones_have_the_shape_of_real_ones_and_do_not_change_until_they_must()
     server.kill();
     let server = home.start(&[]);
     assert_eq!(value(server.address(), OWN_ROLE), text, "a restart keeps them");
+}
+
+#[test]
+fn built_in_ones_are_accepted_by_the_apis_of_the_server_and_of_no_other() {
+    let home = Home::new();
+    let server = home.start(&["--http-tokens", "optional"]);
+    let identity = "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance";
+    let arn =
+        |role: &str| format!("arn:aws:sts::123456789012:assumed-role/{role}/{DEFAULT_INSTANCE}");
+    let describe = "Action=DescribeInstances";
+    for (path, arn) in [(OWN_ROLE, arn("example-role")), (identity, arn("aws:ec2-instance"))] {
+        let tokenless = read_tokenless(server.address(), path);
+        for text in [&value(server.address(), path), tokenless.text()] {
+            let own = Operator::with_document(&serde_json::from_str(text).unwrap());
+            let told = own.identity(&server);
+            assert!(told.is_done(), "{}", told.text());
+            assert_eq!(told.one("Arn"), arn);
+            assert!(told.one("UserId").ends_with(&format!(":{DEFAULT_INSTANCE}")));
+            assert_eq!(own.ask(&server, describe).one("instanceId"), DEFAULT_INSTANCE);
+        }
+    }
+    let document: Value = serde_json::from_str(&value(server.address(), OWN_ROLE)).unwrap();
+    let own = Operator::with_document(&document);
+    let mut without = document.clone();
+    without["Token"] = "".into();
+    assert_eq!(Operator::with_document(&without).refusal(&server, describe), "AuthFailure");
+    let other = Home::new();
+    let elsewhere = other.start(&[]);
+    assert_eq!(own.refusal(&elsewhere, describe), "AuthFailure");
+    assert_eq!(own.identity(&elsewhere).one("Code"), "InvalidClientTokenId");
+    server.kill();
+    let server = home.start(&[]);
+    assert!(own.identity(&server).is_done(), "a restart ends no session");
+}
+
+#[test]
+fn the_life_of_built_in_ones_may_be_said() {
+    let home = Home::new();
+    let server = home.start_with(&with_role("source = \"built-in\"\nlife_seconds = 900"));
+    let document = credentials(&server);
+    let time = |key: &str| document[key].as_str().unwrap().parse::<model::Timestamp>().unwrap();
+    assert_eq!(time("Expiration"), time("LastUpdated").plus_seconds(900));
+    let told = Operator::with_document(&document).identity(&server);
+    let arn = "arn:aws:sts::123456789012:assumed-role/app/i-0000000000000000a";
+    assert_eq!(told.one("Arn"), arn);
 }
 
 #[test]

@@ -41,6 +41,14 @@ impl Operator {
         Self { key, region: REGION.parse().unwrap() }
     }
 
+    /// Somebody with the credentials of a document that metadata shows.
+    pub(crate) fn with_document(document: &Value) -> Self {
+        let text = |name: &str| document[name].as_str().unwrap().to_owned();
+        let mut found = Self::with_key(&text("AccessKeyId"), &text("SecretAccessKey"));
+        found.key.session_token = Some(Secret::new(text("Token")));
+        found
+    }
+
     /// The same one, in another region.
     pub(crate) fn in_region(&self, region: &str) -> Self {
         Self { region: region.parse().unwrap(), ..self.clone() }
@@ -48,8 +56,12 @@ impl Operator {
 
     /// The bytes of a signed request to EC2. `more` is header lines that are not signed.
     pub(crate) fn request(&self, to: SocketAddr, form: &str, more: &str) -> Vec<u8> {
-        let form = format!("{form}&Version={}", Service::Ec2.version());
-        let signer = Signer { key: &self.key, region: &self.region, service: Service::Ec2 };
+        self.request_of(Service::Ec2, to, form, more)
+    }
+
+    fn request_of(&self, service: Service, to: SocketAddr, form: &str, more: &str) -> Vec<u8> {
+        let form = format!("{form}&Version={}", service.version());
+        let signer = Signer { key: &self.key, region: &self.region, service };
         let lines = signer.sign_form(&to.to_string(), form.as_bytes(), now()).unwrap();
         let mut request = String::from("POST / HTTP/1.1\r\n");
         for (name, value) in lines {
@@ -62,6 +74,13 @@ impl Operator {
     pub(crate) fn try_ask(&self, to: SocketAddr, form: &str) -> io::Result<Told> {
         let answer = try_exchange(to, &self.request(to, form, CLOSE))?;
         Ok(Told(answer))
+    }
+
+    /// Asks STS who asks.
+    pub(crate) fn identity(&self, server: &Running) -> Told {
+        let to = server.management;
+        let request = self.request_of(Service::Sts, to, "Action=GetCallerIdentity", CLOSE);
+        Told(try_exchange(to, &request).unwrap())
     }
 
     /// Asks for what a form says, which must be done.

@@ -173,6 +173,16 @@ impl ApiFault {
         Self::new("AccessDenied", 403, detail)
     }
 
+    /// Query services: a value that is none. Seen; the texts are those of the actions.
+    pub fn validation_error(message: impl Into<String>) -> Self {
+        Self::bad("ValidationError", message)
+    }
+
+    /// What a request says, short enough to be repeated.
+    pub fn echo(text: &str) -> Cow<'_, str> {
+        echo(text)
+    }
+
     /// What no policy can be asked about, and so nobody may do. The text is a choice.
     pub fn unaskable(refusal: &policy::RequestRefusal) -> Self {
         Self::invalid_parameter_value(refusal.to_string())

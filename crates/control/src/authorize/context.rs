@@ -1,6 +1,6 @@
 //! The condition keys that every request has (control plane, 5.2).
 
-use model::{AccountId, Instance};
+use model::{AccountId, MetadataOptions};
 use policy::{Context, Principal, PrincipalKind, RequestRefusal, Value};
 use store::Snapshot;
 
@@ -105,21 +105,14 @@ fn describe_organization(
     context.insert("aws:PrincipalOrgPaths", vec![Value::text(&path)])
 }
 
-/// The keys of an instance as it is: its metadata options, its type and its tags.
-pub(crate) fn keys_of_instance(instance: &Instance) -> Vec<(String, Vec<Value>)> {
-    let options = &instance.options;
+/// The keys that metadata options are asked about by.
+pub(crate) fn keys_of_options(options: MetadataOptions) -> [(String, Vec<Value>); 4] {
     let hop_limit = i64::from(options.http_put_response_hop_limit.as_hops());
-    let text = |key: &str, text: &str| (key.to_owned(), vec![Value::text(text)]);
-    let mut keys = vec![
-        text("ec2:MetadataHttpTokens", options.http_tokens.as_str()),
-        text("ec2:MetadataHttpEndpoint", options.http_endpoint.as_str()),
-        text("ec2:InstanceMetadataTags", options.instance_metadata_tags.as_str()),
-        ("ec2:MetadataHttpPutResponseHopLimit".to_owned(), vec![Value::number(hop_limit)]),
-        text("ec2:InstanceType", &instance.instance_type),
-    ];
-    for (tag, value) in instance.tags.iter() {
-        keys.push(text(&format!("aws:ResourceTag/{tag}"), value));
-        keys.push(text(&format!("ec2:ResourceTag/{tag}"), value));
-    }
-    keys
+    [
+        ("MetadataHttpTokens", Value::text(options.http_tokens.as_str())),
+        ("MetadataHttpEndpoint", Value::text(options.http_endpoint.as_str())),
+        ("MetadataHttpPutResponseHopLimit", Value::number(hop_limit)),
+        ("InstanceMetadataTags", Value::text(options.instance_metadata_tags.as_str())),
+    ]
+    .map(|(name, value)| (format!("ec2:{name}"), vec![value]))
 }

@@ -36,6 +36,17 @@ fn of_role(site: &Site, role: &str) -> Session {
     }
 }
 
+/// A site whose role may do everything.
+fn site() -> Site {
+    let site = Site::new();
+    let role = site.store.snapshot().role(site.scope.account_id, &ROLE.parse().unwrap()).cloned();
+    let mut role = Role::clone(&role.unwrap());
+    role.permissions.attached.extend(store::Administrator::POLICY.parse());
+    let put = Change::PutIam(role.into(), Origin::Api);
+    site.store.transact(|_| Ok::<_, std::convert::Infallible>((vec![put], ()))).unwrap();
+    site
+}
+
 fn issue(site: &Site, session: &Session) -> Credentials {
     site.store.snapshot().issuer_key().unwrap().issue(session, 5).unwrap()
 }
@@ -49,10 +60,8 @@ fn key(credentials: &Credentials) -> AccessKey {
 /// Asks who asks, signed with a key at a time: status and body.
 fn who(site: &Site, key: &AccessKey, service: Service, now: Timestamp) -> (u16, String) {
     let region = "us-east-1".parse().unwrap();
-    let action = match service {
-        Service::Ec2 => "DescribeInstances",
-        _ => "GetCallerIdentity",
-    };
+    let is_ec2 = matches!(service, Service::Ec2);
+    let action = if is_ec2 { "DescribeInstances" } else { "GetCallerIdentity" };
     let body = format!("Action={action}&Version={}", service.version());
     let signer = Signer { key, region: &region, service };
     let lines = signer.sign_form("localhost", body.as_bytes(), now).unwrap();
@@ -71,7 +80,7 @@ fn who(site: &Site, key: &AccessKey, service: Service, now: Timestamp) -> (u16, 
 
 #[test]
 fn what_an_instance_read_is_accepted_and_says_who_it_is() {
-    let site = Site::new();
+    let site = site();
     let key = key(&issue(&site, &of_role(&site, ROLE)));
     let (status, text) = who(&site, &key, Service::Sts, NOW);
     assert_eq!(status, 200, "{text}");
@@ -114,7 +123,7 @@ fn an_instance_as_itself_and_a_user_with_a_session() {
 /// Credentials, the time that they are shown, and the codes of EC2 and STS for it.
 #[test]
 fn whatever_is_wrong_with_them_is_told_as_aws_tells_it() {
-    let site = Site::new();
+    let site = site();
     let good = key(&issue(&site, &of_role(&site, ROLE)));
     let with_token = |token: &str| AccessKey {
         session_token: Some(Secret::new(token.to_owned())),

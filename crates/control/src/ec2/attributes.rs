@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use model::{Instance, ShutdownBehavior, Switch};
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
 use super::instance_element::{
     BlockDeviceElement, EnclaveOptions, GroupElement, ProductCode, block_devices, group_set,
     product_codes, root_device,
@@ -12,6 +14,7 @@ use super::instance_element::{
 use super::instances::{find_all, parse_instance_id};
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// Reads what becomes of an instance that shuts itself down.
 ///
@@ -68,6 +71,10 @@ impl<T: ToString> From<Option<T>> for Text {
 }
 
 impl Action for DescribeInstanceAttribute {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(vec![desk.ask_on_instance(snapshot, &self.instance_id)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let id = parse_instance_id(&self.instance_id)?;
         let snapshot = desk.store.snapshot();

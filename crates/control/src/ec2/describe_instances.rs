@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use model::{Instance, Interface};
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
 use super::instance_element::{GroupElement, InstanceElement, ProfileElement};
 use super::instances::{find_all, parse_described};
 use super::metadata_options::OptionsState;
@@ -13,6 +15,7 @@ use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::xml::written_time;
 use crate::api::page::{Bounds, Page, Pager};
 use crate::api::{Answer, ApiFault, Dialect};
+use crate::authorize::Ask;
 
 /// LIMIT: instances of a page. EC2 documents it.
 const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
@@ -44,6 +47,10 @@ struct ReservationElement {
 }
 
 impl Action for DescribeInstances {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let ids = parse_described(&self.instance_id, self.max_results)?;
         let filters = Filters::new(self.filter, &filters())?;

@@ -12,6 +12,7 @@ use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Page, Pager};
 use crate::api::xml::written_time;
 use crate::api::{Answer, ApiFault, Dialect};
+use crate::authorize::Ask;
 
 /// Describes versions of one template, or the newest or default ones of all.
 #[derive(Debug, Default, Deserialize)]
@@ -74,6 +75,10 @@ fn filters<'a>() -> Vec<Known<Item<'a>>> {
 }
 
 impl Action for DescribeLaunchTemplateVersions {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let snapshot = desk.store.snapshot();
         let items = self.meant(desk, &snapshot)?;

@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
 use super::tags::{self, Tags, resource_type};
 use super::{Action, Desk, instances};
 use crate::api::filter::{Filter, Filters, Known};
 use crate::api::page::{Bounds, Pager};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// LIMIT: tags of a page. EC2 documents it.
 const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
@@ -38,6 +41,10 @@ struct TagDescription {
 }
 
 impl Action for DescribeTags {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let filters = Filters::new(self.filter, &filters())?;
         let token = self.next_token.as_deref();

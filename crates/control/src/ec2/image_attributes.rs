@@ -4,10 +4,14 @@ use model::{Image, ImdsSupport, Line};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
+use super::asked::with_attributes;
 use super::images::{DeviceElement, devices, find_image, find_own, put};
 use super::text::parse_description;
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// Changes one attribute, named in one of two ways: by its own parameter, or with `Attribute` and
 /// `Value`.
@@ -51,6 +55,16 @@ enum Wish {
 }
 
 impl Action for ModifyImageAttribute {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let value = |parameter: &Option<ValueParameter>| Some(parameter.as_ref()?.value.clone());
+        let (description, imds_support) = (value(&self.description), value(&self.imds_support));
+        let given = [("Description", description), ("ImdsSupport", imds_support)];
+        let given = given.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?.as_deref())));
+        let named = self.attribute.iter().map(|name| (&**name, self.value.as_deref()));
+        let ask = desk.ask_on(snapshot, "image", &self.image_id);
+        Ok(vec![with_attributes(ask, given.chain(named))])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         desk.transact(|snapshot| {
             let mut image = find_own(desk, snapshot, &self.image_id)?;
@@ -154,6 +168,10 @@ struct ValueElement {
 }
 
 impl Action for DescribeImageAttribute {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(vec![desk.ask_on(snapshot, "image", &self.image_id)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let image = find_image(&desk.store.snapshot(), &desk.scope, &self.image_id)?;
         described(&image, &self.attribute).map(Answer::of)

@@ -16,6 +16,7 @@ use super::launch_parameters::TagSpecification;
 use super::text::{parse_description, parse_line};
 use super::{Action, Desk, tags};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 use crate::lifecycle::{self, Meant};
 
 /// Makes an image known.
@@ -110,6 +111,15 @@ struct ImageAnswer {
 }
 
 impl Action for RegisterImage {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let snapshots = self.block_device_mapping.iter();
+        let snapshots = snapshots.filter_map(|mapping| mapping.ebs.snapshot_id.as_deref());
+        let mut asks = vec![Ask::on(desk.ec2_arn("image", "*"))];
+        asks.extend(snapshots.map(|id| desk.ask_on(snapshot, "snapshot", id)));
+        asks.extend(desk.asks_to_tag(&self.tag_specification, "RegisterImage"));
+        Ok(asks)
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let name = parse_name(&self.name)?;
         let architecture = parse_architecture(self.architecture.as_deref())?;
@@ -160,6 +170,16 @@ fn register(
 }
 
 impl Action for CreateImage {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let mut asks = vec![
+            desk.ask_on_instance(snapshot, &self.instance_id),
+            Ask::on(desk.ec2_arn("image", "*")),
+            Ask::on(desk.ec2_arn("snapshot", "*")),
+        ];
+        asks.extend(desk.asks_to_tag(&self.tag_specification, "CreateImage"));
+        Ok(asks)
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let id = parse_instance_id(&self.instance_id)?;
         let name = parse_name(&self.name)?;
@@ -234,6 +254,10 @@ fn root_device(instance: &Instance, source: Option<&Image>) -> Result<Line, ApiF
 }
 
 impl Action for DeregisterImage {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(vec![desk.ask_on(snapshot, "image", &self.image_id)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let text = self.image_id.as_str();
         desk.transact(|snapshot| {

@@ -12,6 +12,7 @@ use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Page, Pager};
 use crate::api::xml::{Time, written_time};
 use crate::api::{Answer, ApiFault, Dialect};
+use crate::authorize::Ask;
 
 /// LIMIT: images of a page. EC2 documents none.
 const BOUNDS: Bounds = Bounds { min: 1, max: 1000 };
@@ -169,6 +170,10 @@ pub(crate) fn put(desk: &Desk<'_>, image: Image) -> Change {
 }
 
 impl Action for DescribeImages {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let ids: Vec<AmiId> =
             self.image_id.iter().map(|text| parse_image_id(text)).collect::<Result<_, _>>()?;

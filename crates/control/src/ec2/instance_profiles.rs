@@ -16,6 +16,7 @@ use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Pager};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// LIMIT: associations of a page. EC2 documents it.
 const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
@@ -184,6 +185,31 @@ fn find_association<'s>(
     found.map(|(_, instance)| instance).ok_or_else(|| ApiFault::association_not_found(&id.text()))
 }
 
+/// Asks for the instance of an association.
+fn ask_on_association(desk: &Desk<'_>, snapshot: &Snapshot, association_id: &str) -> Ask {
+    let found = parse_association(association_id)
+        .and_then(|id| find_association(snapshot, &desk.scope, id));
+    match found {
+        Ok(instance) => desk.ask_on_instance(snapshot, &instance.id.text()),
+        Err(_) => Ask::on(desk.ec2_arn("instance", "*")),
+    }
+}
+
+/// Asks to give an instance a profile, and EC2 the role in it.
+fn asks_for_profile(
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+    ask: Ask,
+    profile: &ProfileParameter,
+) -> Vec<Ask> {
+    let pass = desk.ask_to_pass_role(snapshot, Some(profile), &ask.resource);
+    let ask = match desk.arn_of_profile(snapshot, profile) {
+        Some(arn) => ask.with_text("ec2:NewInstanceProfile", &arn),
+        None => ask,
+    };
+    [ask].into_iter().chain(pass).collect()
+}
+
 /// Plans another profile for an instance, or none.
 fn associate(
     desk: &Desk<'_>,
@@ -200,6 +226,11 @@ fn associate(
 }
 
 impl Action for AssociateIamInstanceProfile {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let ask = desk.ask_on_instance(snapshot, &self.instance_id);
+        Ok(asks_for_profile(desk, snapshot, ask, &self.iam_instance_profile))
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let id = parse_instance_id(&self.instance_id)?;
         let name = parse_profile(&desk.scope, &self.iam_instance_profile, PARAMETER)?;
@@ -220,6 +251,11 @@ impl Action for AssociateIamInstanceProfile {
 }
 
 impl Action for ReplaceIamInstanceProfileAssociation {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let ask = ask_on_association(desk, snapshot, &self.association_id);
+        Ok(asks_for_profile(desk, snapshot, ask, &self.iam_instance_profile))
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let id = parse_association(&self.association_id)?;
         let name = parse_profile(&desk.scope, &self.iam_instance_profile, PARAMETER)?;
@@ -235,6 +271,10 @@ impl Action for ReplaceIamInstanceProfileAssociation {
 }
 
 impl Action for DisassociateIamInstanceProfile {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(vec![ask_on_association(desk, snapshot, &self.association_id)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let id = parse_association(&self.association_id)?;
         let instance = desk.transact(|snapshot| {
@@ -256,6 +296,10 @@ fn answer(id: AssociationId, instance: &Instance, state: &'static str) -> Answer
 }
 
 impl Action for DescribeIamInstanceProfileAssociations {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let ids = self.association_id.iter().map(|text| parse_association(text));
         let ids: Vec<_> = ids.collect::<Result<_, _>>()?;

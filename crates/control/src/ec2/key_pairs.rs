@@ -15,6 +15,7 @@ use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::xml::Time;
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// LIMIT: the length of a key pair's name. EC2 documents it.
 const NAME_CHARACTERS_MAX: usize = 255;
@@ -97,6 +98,10 @@ struct Item<'a> {
 }
 
 impl Action for DescribeKeyPairs {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let filters = Filters::new(self.filter, &filters())?;
         let snapshot = desk.store.snapshot();
@@ -160,6 +165,12 @@ fn filters<'a>() -> [Known<Item<'a>>; 4] {
 }
 
 impl Action for ImportKeyPair {
+    fn asks(&self, desk: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let mut asks = vec![Ask::on(desk.ec2_arn("key-pair", &self.key_name))];
+        asks.extend(desk.asks_to_tag(&self.tag_specification, "ImportKeyPair"));
+        Ok(asks)
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let name = parse_name(&self.key_name)?;
         let public_key = parse_public_key(&self.public_key_material)?;
@@ -186,6 +197,16 @@ impl Action for ImportKeyPair {
 }
 
 impl Action for DeleteKeyPair {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let inventory = Inventory::new(snapshot, &desk.scope);
+        let of_id = |id: &String| {
+            let found = inventory.key_pairs().find(|pair| key_pair_id(&desk.scope, pair) == *id);
+            found.map_or_else(|| id.clone(), |pair| pair.name.to_string())
+        };
+        let name = self.key_name.clone().or_else(|| self.key_pair_id.as_ref().map(of_id));
+        Ok(vec![Ask::on(desk.ec2_arn("key-pair", name.as_deref().unwrap_or("*")))])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         if self.key_name.is_none() && self.key_pair_id.is_none() {
             return Err(ApiFault::missing_parameter("KeyName"));

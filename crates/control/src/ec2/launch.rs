@@ -139,6 +139,34 @@ fn count(parameters: &LaunchParameters) -> Result<u32, ApiFault> {
     Ok(u32::try_from(max.min(INSTANCES_MAX)).unwrap_or(u32::MAX))
 }
 
+/// Resolves each option (control plane, 3). What is said of it: in the request, and in a template.
+pub(crate) fn resolve(
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+    imds_support: Option<ImdsSupport>,
+    instance_type: &str,
+    [requested, templated]: [Option<OptionsChange>; 2],
+) -> (MetadataOptions, OptionLayers) {
+    let mut layers = vec![(OptionLayer::Launch, requested.unwrap_or_default())];
+    layers.extend(templated.map(|options| (OptionLayer::LaunchTemplate, options)));
+    let account = declarative::in_force(snapshot, &desk.scope);
+    layers.push((account.layer(), account.defaults.options));
+    if imds_support == Some(ImdsSupport::V2) {
+        layers.push((OptionLayer::Image, OptionsChange::IMDS_SUPPORT_V2));
+    }
+    if desk.surroundings.launch_settings().requires_tokens(instance_type) {
+        let http_tokens = Some(HttpTokens::Required);
+        let by_type = OptionsChange { http_tokens, ..OptionsChange::default() };
+        layers.push((OptionLayer::InstanceType, by_type));
+    }
+    MetadataOptions::resolve(&layers)
+}
+
+/// EC2: the type of a launch that names none.
+pub(crate) fn instance_type(parameters: &LaunchParameters) -> &str {
+    parameters.instance_type.as_deref().unwrap_or("m1.small")
+}
+
 struct Launch<'a> {
     desk: &'a Desk<'a>,
     snapshot: &'a Snapshot,
@@ -168,35 +196,30 @@ impl Launch<'_> {
         Ok(image)
     }
 
-    /// Resolves each option (control plane, 3), and refuses what the account does (2.6).
+    /// Resolves each option, and refuses what the account does (control plane, 2.6).
     fn options(
         &self,
         image: &Image,
         requested: OptionsChange,
         templated: Option<&Templated>,
     ) -> Result<(MetadataOptions, OptionLayers), ApiFault> {
-        let mut layers = vec![(OptionLayer::Launch, requested)];
-        layers.extend(templated.map(|by| (OptionLayer::LaunchTemplate, by.options)));
-        let account = declarative::in_force(self.snapshot, &self.desk.scope);
-        layers.push((account.layer(), account.defaults.options));
-        if image.imds_support == Some(ImdsSupport::V2) {
-            layers.push((OptionLayer::Image, OptionsChange::IMDS_SUPPORT_V2));
-        }
-        if self.desk.surroundings.launch_settings().requires_tokens(self.instance_type()) {
-            let http_tokens = Some(HttpTokens::Required);
-            let by_type = OptionsChange { http_tokens, ..OptionsChange::default() };
-            layers.push((OptionLayer::InstanceType, by_type));
-        }
-        let (options, by) = MetadataOptions::resolve(&layers);
+        let (desk, snapshot) = (self.desk, self.snapshot);
+        let templated = templated.map(|templated| templated.options);
+        let (options, by) = resolve(
+            desk,
+            snapshot,
+            image.imds_support,
+            self.instance_type(),
+            [Some(requested), templated],
+        );
         if options.http_tokens == HttpTokens::Optional {
-            refuse_if_enforced(self.snapshot, &self.desk.scope)?;
+            refuse_if_enforced(snapshot, &desk.scope)?;
         }
         Ok((options, by))
     }
 
-    /// EC2: the type of a launch that names none.
     fn instance_type(&self) -> &str {
-        self.parameters.instance_type.as_deref().unwrap_or("m1.small")
+        instance_type(self.parameters)
     }
 
     /// What all instances have in common, but for options and interfaces.

@@ -18,6 +18,7 @@ use super::text::parse_description;
 use super::{Action, Desk};
 use crate::api::xml::Time;
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// LIMIT: versions of a template. EC2 documents it.
 const VERSIONS_MAX: usize = 10_000;
@@ -117,6 +118,19 @@ impl VersionElement {
     }
 }
 
+/// Asks for the template that is meant.
+pub(crate) fn ask_on_template(
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+    id: Option<&str>,
+    name: Option<&str>,
+) -> Ask {
+    match find_template(snapshot, &desk.scope, id, name) {
+        Ok(template) => desk.ask_on(snapshot, "launch-template", &template.id.text()),
+        Err(_) => Ask::on(desk.ec2_arn("launch-template", id.unwrap_or("*"))),
+    }
+}
+
 /// Finds the template that is meant: by its id or by its name, and by one of them alone.
 ///
 /// # Errors
@@ -207,6 +221,10 @@ pub(crate) fn latest_of(snapshot: &Snapshot, scope: &Scope, template: &LaunchTem
 }
 
 impl Action for CreateLaunchTemplateVersion {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(vec![ask_on_template(desk, snapshot, self.launch_template_id.as_deref(), self.launch_template_name.as_deref())])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let answer = desk.transact(|snapshot| {
             let (id, name) = (&self.launch_template_id, &self.launch_template_name);
@@ -274,6 +292,10 @@ impl CreateLaunchTemplateVersion {
 }
 
 impl Action for DeleteLaunchTemplateVersions {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(vec![ask_on_template(desk, snapshot, self.launch_template_id.as_deref(), self.launch_template_name.as_deref())])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         if self.launch_template_version.len() > DELETED_MAX {
             return Err(ApiFault::invalid_parameter_value(

@@ -11,13 +11,14 @@ use store::{Change, Snapshot};
 use super::client_token::Once;
 use super::instance_element::{TagElement, tag_elements};
 use super::launch_parameters::{LaunchParameters, TagSpecification};
-use super::launch_template_versions::{find_template, latest_of, number_of};
+use super::launch_template_versions::{ask_on_template, find_template, latest_of, number_of};
 use super::text::parse_description;
 use super::{Action, Desk, launch_template_data, tags};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Page, Pager};
 use crate::api::xml::{Time, written_time};
 use crate::api::{Answer, ApiFault, Dialect};
+use crate::authorize::Ask;
 
 /// LIMIT: templates, or versions, of a page. EC2 documents it.
 pub(crate) const BOUNDS: Bounds = Bounds { min: 1, max: 200 };
@@ -133,6 +134,12 @@ impl LaunchTemplateElement {
 }
 
 impl Action for CreateLaunchTemplate {
+    fn asks(&self, desk: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let mut asks = vec![Ask::on(desk.ec2_arn("launch-template", "*"))];
+        asks.extend(desk.asks_to_tag(&self.tag_specification, "CreateLaunchTemplate"));
+        Ok(asks)
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let answer = desk.transact(|snapshot| {
             let token = self.client_token.as_deref();
@@ -216,6 +223,10 @@ fn parse_name(text: &str) -> Result<Line, ApiFault> {
 }
 
 impl Action for ModifyLaunchTemplate {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(vec![ask_on_template(desk, snapshot, self.launch_template_id.as_deref(), self.launch_template_name.as_deref())])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         const ACTION: &str = "ModifyLaunchTemplate";
         let (id, name) = (self.launch_template_id.as_deref(), self.launch_template_name.as_deref());
@@ -246,6 +257,10 @@ impl Action for ModifyLaunchTemplate {
 }
 
 impl Action for DeleteLaunchTemplate {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(vec![ask_on_template(desk, snapshot, self.launch_template_id.as_deref(), self.launch_template_name.as_deref())])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let (id, name) = (self.launch_template_id.as_deref(), self.launch_template_name.as_deref());
         let launch_template = desk.transact(|snapshot| {
@@ -284,6 +299,10 @@ fn filters<'a>() -> [Known<Item<'a>>; 3] {
 }
 
 impl Action for DescribeLaunchTemplates {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let filters = Filters::new(self.filter, &filters())?;
         let token = self.next_token.as_deref();

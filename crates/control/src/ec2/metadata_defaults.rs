@@ -9,8 +9,12 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
+use super::asked::with_attributes;
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 use crate::declarative;
 
 /// Changes some of the defaults; what the request leaves out keeps its value.
@@ -49,6 +53,18 @@ struct DefaultsElement {
 }
 
 impl Action for ModifyInstanceMetadataDefaults {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let given = [
+            ("HttpTokens", &self.http_tokens),
+            ("HttpPutResponseHopLimit", &self.http_put_response_hop_limit),
+            ("HttpEndpoint", &self.http_endpoint),
+            ("InstanceMetadataTags", &self.instance_metadata_tags),
+            ("HttpTokensEnforced", &self.http_tokens_enforced),
+        ];
+        let given = given.iter().filter_map(|(name, value)| Some((*name, Some(value.as_deref()?))));
+        Ok(vec![with_attributes(Ask::on("*".to_owned()), given)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let switches = &["enabled", "disabled"];
         let http_tokens = word(self.http_tokens.as_deref(), "HttpTokens", &["optional", "required"])?;
@@ -80,6 +96,10 @@ impl Action for ModifyInstanceMetadataDefaults {
 }
 
 impl Action for GetInstanceMetadataDefaults {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let in_force = declarative::in_force(&desk.store.snapshot(), &desk.scope);
         let managed_by = match in_force.layer() {

@@ -7,9 +7,11 @@ use model::{
 use serde::{Deserialize, Serialize};
 use store::{Change, Snapshot};
 
+use super::asked::with_attributes;
 use super::instances::{find_instance, parse_instance_id};
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 use crate::declarative;
 
 /// Metadata options as a request holds them, word for word.
@@ -148,6 +150,19 @@ struct ModifyInstanceMetadataOptionsAnswer {
 }
 
 impl Action for ModifyInstanceMetadataOptions {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let given = [
+            ("HttpTokens", &self.http_tokens),
+            ("HttpPutResponseHopLimit", &self.http_put_response_hop_limit),
+            ("HttpEndpoint", &self.http_endpoint),
+            ("HttpProtocolIpv6", &self.http_protocol_ipv6),
+            ("InstanceMetadataTags", &self.instance_metadata_tags),
+        ];
+        let given = given.iter().filter_map(|(name, value)| Some((*name, Some(value.as_deref()?))));
+        let ask = desk.ask_on_instance(snapshot, &self.instance_id);
+        Ok(vec![with_attributes(ask, given)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let Self {
             instance_id,

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use store::{Change, Snapshot};
 
+use super::asked::with_attributes;
 use super::attributes::{parse_shutdown_behavior, unknown_attribute};
 use super::instances::{find_instance, parse_instance_id};
 use super::inventory::Inventory;
@@ -13,6 +14,7 @@ use super::text::parse_line;
 use super::security_groups::named_groups;
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// Changes one attribute of an instance: `UserData.Value=…`, or `Attribute=userData&Value=…`, or the
 /// security groups with `GroupId.N`.
@@ -87,6 +89,19 @@ const OF_STOPPED: [&str; 7] = [
 ];
 
 impl Action for ModifyInstanceAttribute {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let ask = desk.ask_on_instance(snapshot, &self.instance_id);
+        // User data may be nobody's business: its value is held against no policy.
+        let changed = match self.wanted() {
+            Ok(Wanted::Groups(_)) => Some(("GroupSet".to_owned(), None)),
+            Ok(Wanted::Value("userData", _)) => Some(("UserData".to_owned(), None)),
+            Ok(Wanted::Value(name, value)) => Some((capitalized(name), Some(value))),
+            Err(_) => None,
+        };
+        let changed = changed.iter().map(|(name, value)| (&**name, *value));
+        Ok(vec![with_attributes(ask, changed)])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let id = parse_instance_id(&self.instance_id)?;
         let wanted = self.wanted()?;
@@ -104,6 +119,13 @@ impl Action for ModifyInstanceAttribute {
             Ok((changes, Answer::done()))
         })
     }
+}
+
+/// The name of an attribute as condition keys have it.
+fn capitalized(name: &str) -> String {
+    let mut characters = name.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
 }
 
 impl ModifyInstanceAttribute {
@@ -245,6 +267,11 @@ fn regroup(
 }
 
 impl Action for ResetInstanceAttribute {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let ask = desk.ask_on_instance(snapshot, &self.instance_id);
+        Ok(vec![with_attributes(ask, [(&*capitalized(&self.attribute), None)])])
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let id = parse_instance_id(&self.instance_id)?;
         desk.transact(|snapshot| {

@@ -3,12 +3,15 @@
 use model::{Instance, Interface, InterfaceId, Switch};
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
 use super::interface_element::{InterfaceElement, attachment_id};
 use super::tags::{self, Tags};
 use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Pager};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// LIMIT: interfaces of a page. EC2 documents it.
 const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
@@ -39,6 +42,10 @@ struct Item<'a> {
 }
 
 impl Action for DescribeNetworkInterfaces {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let ids = self.network_interface_id.iter();
         let ids = ids.map(|text| text.parse().map_err(|_| ApiFault::malformed_interface_id(text)));

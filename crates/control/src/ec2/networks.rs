@@ -14,6 +14,7 @@ use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Pager};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// LIMIT: VPCs or subnets of a page. EC2 documents it.
 const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
@@ -118,6 +119,10 @@ struct Item<'a, T> {
 }
 
 impl Action for DescribeVpcs {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let ids = self.vpc_id.iter();
         let ids = ids.map(|text| text.parse().map_err(|_| ApiFault::malformed_vpc_id(text)));
@@ -188,6 +193,10 @@ fn of_vpcs<'a>() -> [Known<Item<'a, Vpc>>; 8] {
 }
 
 impl Action for DescribeSubnets {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let ids = self.subnet_id.iter();
         let ids = ids.map(|text| text.parse().map_err(|_| ApiFault::malformed_subnet_id(text)));

@@ -4,10 +4,13 @@ use model::Region;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
 use super::inventory::zones;
 use super::{Action, Desk};
 use crate::api::filter::{Filter, Filters, Known};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// What an account has to do to use a region.
 const FREE: &str = "opt-in-not-required";
@@ -94,6 +97,10 @@ struct RegionElement {
 }
 
 impl Action for DescribeRegions {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let filters = Filters::new(self.filter, &of_regions())?;
         let all = regions(&desk.scope.region);
@@ -177,6 +184,10 @@ struct ZoneElement {
 }
 
 impl Action for DescribeAvailabilityZones {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let filters = Filters::new(self.filter, &of_zones())?;
         let region = &desk.scope.region;

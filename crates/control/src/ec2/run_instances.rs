@@ -1,9 +1,12 @@
 //! `RunInstances` (control plane, 4.2).
 
+mod asked;
+
 use model::{Instance, OptionsChange};
 use serde::{Deserialize, Serialize};
 use store::{Change, Snapshot};
 
+use self::asked::AskedLaunch;
 use super::client_token::Once;
 use super::instance_element::{GroupElement, InstanceElement};
 use super::instances::{find_all, parse_instance_ids};
@@ -15,6 +18,7 @@ use super::{Action, Desk};
 use crate::api::form::Tree;
 use crate::api::route::Service;
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 const ACTION: &str = "RunInstances";
 
@@ -46,6 +50,21 @@ impl Action for RunInstances {
             Some((name, _)) => Err(ApiFault::missing_parameter(name)),
             None => Ok(()),
         }
+    }
+
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let Self(request) = self;
+        let requested = request.metadata_options.as_ref().map(OptionsParameter::parse);
+        // What cannot be read is refused once it is known who may read that it is.
+        let requested = requested.and_then(Result::ok);
+        let merged = merged(desk, snapshot, request).ok().flatten();
+        let (parameters, templated) = match &merged {
+            Some((parameters, templated)) => (parameters, Some(templated)),
+            None => (request, None),
+        };
+        let options = [requested, templated.map(|templated| templated.options)];
+        let template = templated.map(|templated| templated.used.launch_template_id.to_string());
+        Ok(AskedLaunch { desk, snapshot, parameters, options, template, own: request }.asks())
     }
 
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
@@ -80,33 +99,37 @@ fn launch_once(
         Once::Done(outcome) => return launched_before(desk, snapshot, &outcome),
         Once::New(token) => token,
     };
-    let planned = match &request.launch_template {
-        None => {
-            let (parameters, options) = (request, requested);
-            launch::plan(desk, snapshot, Asked { parameters, options, templated: None, operator: None })
-        }
-        Some(template) => {
-            let version = find_version(snapshot, &desk.scope, template)?;
-            let of_template = version.parameters.iter().map(|(name, value)| (&**name, &**value));
-            let own = desk.parameters.parameters();
-            let own = own.iter().map(|(name, value)| (name.as_str(), *value));
-            let merged = read(overlaid(of_template.clone(), own))?;
-            let templated = Templated {
-                used: model::TemplateUsed {
-                    launch_template_id: version.launch_template_id,
-                    version: version.version,
-                },
-                options: options_of(read(of_template)?)?,
-            };
-            let (parameters, options, templated) = (&merged, requested, Some(templated));
-            launch::plan(desk, snapshot, Asked { parameters, options, templated, operator: None })
-        }
+    let merged = merged(desk, snapshot, request)?;
+    let (parameters, templated) = match merged {
+        Some((ref parameters, templated)) => (parameters, Some(templated)),
+        None => (request, None),
     };
+    let asked = Asked { parameters, options: requested, templated, operator: None };
+    let planned = launch::plan(desk, snapshot, asked);
     let (mut changes, launched) = planned?;
     let reservation_id = launched.reservation_id.to_string();
     let made = launched.instances.iter().map(|instance| instance.id.to_string());
     changes.extend(desk.done(ACTION, token, [reservation_id.clone()].into_iter().chain(made))?);
     Ok((changes, (reservation_id, launched.instances)))
+}
+
+/// Lays what the request says over what its launch template says; nothing if it names none.
+fn merged(
+    desk: &Desk<'_>,
+    snapshot: &Snapshot,
+    request: &LaunchParameters,
+) -> Result<Option<(LaunchParameters, Templated)>, ApiFault> {
+    let Some(template) = &request.launch_template else { return Ok(None) };
+    let version = find_version(snapshot, &desk.scope, template)?;
+    let of_template = version.parameters.iter().map(|(name, value)| (&**name, &**value));
+    let own = desk.parameters.parameters();
+    let own = own.iter().map(|(name, value)| (name.as_str(), *value));
+    let merged = read(overlaid(of_template.clone(), own))?;
+    let used = model::TemplateUsed {
+        launch_template_id: version.launch_template_id,
+        version: version.version,
+    };
+    Ok(Some((merged, Templated { used, options: options_of(read(of_template)?)? })))
 }
 
 /// What a launch with the same client token made: its reservation, then its instances.

@@ -5,6 +5,8 @@
 use model::{RegisteredSecurityGroup, Resource, SecurityGroupId, VpcId};
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
 use super::instance_element::{TagElement, tag_elements};
 use super::inventory::Inventory;
 use super::tags::{self, Tags};
@@ -13,6 +15,7 @@ use crate::References;
 use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Pager};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// LIMIT: groups of a page. EC2 documents it.
 const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
@@ -108,6 +111,10 @@ struct Item<'a> {
 }
 
 impl Action for DescribeSecurityGroups {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let ids = self.group_id.iter();
         let ids = ids.map(|text| text.parse().map_err(|_| ApiFault::malformed_group_id(text)));

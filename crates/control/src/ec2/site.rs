@@ -68,15 +68,15 @@ impl Site {
     ///
     /// The fault that came back.
     pub(crate) fn ask(&self, form: &str) -> Result<String, ApiFault> {
-        self.ask_as(self.administrator(), form)
+        self.ask_as(&self.administrator(), form)
     }
 
-    /// Asks as somebody else, who may be of another account.
+    /// Asks as somebody else than the administrator, who may be of another account.
     ///
     /// # Errors
     ///
-    /// As [`Self::ask`].
-    pub(crate) fn ask_as(&self, user: User, form: &str) -> Result<String, ApiFault> {
+    /// The fault that came back.
+    pub(crate) fn ask_as(&self, caller: &Caller, form: &str) -> Result<String, ApiFault> {
         let mut parameters = Tree::parse(form.as_bytes()).unwrap();
         let common = parameters.take_common().unwrap();
         let route = Route {
@@ -86,20 +86,20 @@ impl Site {
             query_errors: QueryErrors::Unwanted,
         };
         let arrival = Arrival { route, common, parameters, body: Vec::new() };
-        let answer = self.act(user, &arrival)?;
+        let answer = self.act(caller, &arrival)?;
         let response = respond(&arrival.route, "request", Ok(answer));
         assert_eq!(response.status, 200, "an answer that cannot be written");
         Ok(String::from_utf8(response.body).unwrap())
     }
 
-    /// Asks Organizations as a user, with the members of a JSON request.
+    /// Asks Organizations, with the members of a JSON request.
     ///
     /// # Errors
     ///
     /// The fault that came back.
     pub(crate) fn organizations(
         &self,
-        user: User,
+        caller: &Caller,
         action: &str,
         request: &serde_json::Value,
     ) -> Result<serde_json::Value, ApiFault> {
@@ -111,27 +111,27 @@ impl Site {
         };
         let (common, parameters) = (Common::default(), Tree::default());
         let arrival = Arrival { route, common, parameters, body: request.to_string().into() };
-        let answer = self.act(user, &arrival)?;
+        let answer = self.act(caller, &arrival)?;
         let response = respond(&arrival.route, "request", Ok(answer));
         assert_eq!(response.status, 200, "an answer that cannot be written");
         Ok(serde_json::from_slice(&response.body).unwrap())
     }
 
     /// The administrator of the site's own account.
-    pub(crate) fn administrator(&self) -> User {
+    pub(crate) fn administrator(&self) -> Caller {
         administrator_of(self.scope.account_id)
     }
 
-    fn act(&self, user: User, arrival: &Arrival) -> Result<Answer, ApiFault> {
-        let account_id = user.account_id;
+    fn act(&self, caller: &Caller, arrival: &Arrival) -> Result<Answer, ApiFault> {
         let desk = Desk {
             store: &self.store,
             surroundings: self,
-            caller: Caller::of_user(user, &self.scope.region),
-            scope: Scope { account_id, ..self.scope.clone() },
+            caller: caller.clone(),
+            scope: Scope { account_id: caller.account_id, ..self.scope.clone() },
             now: self.now.get(),
             parameters: &arrival.parameters,
             call: Call::default(),
+            authorized: None,
         };
         match arrival.route.service {
             Service::Organizations => crate::organizations::answer(arrival, &desk),
@@ -172,10 +172,10 @@ impl Site {
 }
 
 /// A user of an account who may do everything that the account may.
-pub(crate) fn administrator_of(account_id: AccountId) -> User {
+pub(crate) fn administrator_of(account_id: AccountId) -> Caller {
     let mut user = User::described(account_id, "admin".parse().unwrap());
     user.permissions.attached.extend(store::Administrator::POLICY.parse());
-    user
+    Caller::of_user(user, &Instance::default_instance().region)
 }
 
 /// What stands in the elements of a name, wherever they are.

@@ -9,6 +9,7 @@ use super::instance_element::StateElement;
 use super::instances::parse_instance_ids;
 use super::{Action, Desk};
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 use crate::lifecycle::{self, LifecycleRefusal, Meant, Moved, Transition};
 
 /// Starts instances that are stopped.
@@ -74,6 +75,10 @@ impl From<Transition> for TransitionElement {
 }
 
 impl Action for StartInstances {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(desk.ask_on_instances(snapshot, &self.instance_id))
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         transitions(desk, &self.instance_id, |snapshot, meant| {
             lifecycle::start(snapshot, meant, desk.now)
@@ -82,6 +87,10 @@ impl Action for StartInstances {
 }
 
 impl Action for StopInstances {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(desk.ask_on_instances(snapshot, &self.instance_id))
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         transitions(desk, &self.instance_id, |snapshot, meant| {
             lifecycle::stop(snapshot, meant, desk.now)
@@ -90,6 +99,10 @@ impl Action for StopInstances {
 }
 
 impl Action for TerminateInstances {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(desk.ask_on_instances(snapshot, &self.instance_id))
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let default = desk.surroundings.default_instance();
         transitions(desk, &self.instance_id, |snapshot, meant| {
@@ -99,6 +112,10 @@ impl Action for TerminateInstances {
 }
 
 impl Action for RebootInstances {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(desk.ask_on_instances(snapshot, &self.instance_id))
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         transitions(desk, &self.instance_id, lifecycle::reboot).map(|_| Answer::done())
     }

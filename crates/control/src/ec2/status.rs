@@ -3,6 +3,8 @@
 use model::{Instance, InstanceId, InstanceState, MaintenanceEvent, MaintenanceState, Switch};
 use serde::{Deserialize, Serialize};
 
+use store::Snapshot;
+
 use super::instance_element::{MonitoringElement, StateElement};
 use super::instances::{all, find_all, find_instance, parse_described, parse_instance_ids};
 use super::{Action, Desk};
@@ -10,6 +12,7 @@ use crate::api::filter::{Filter, Filters, Known, Values};
 use crate::api::page::{Bounds, Page, Pager};
 use crate::api::xml::{Time, written_time};
 use crate::api::{Answer, ApiFault, Dialect};
+use crate::authorize::Ask;
 
 /// LIMIT: instances of a page. EC2 documents it.
 const BOUNDS: Bounds = Bounds { min: 5, max: 1000 };
@@ -130,6 +133,10 @@ fn reachability(instance: &Instance) -> Option<&'static str> {
 }
 
 impl Action for DescribeInstanceStatus {
+    fn asks(&self, _: &Desk<'_>, _: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(Ask::everything())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let ids = parse_described(&self.instance_id, self.max_results)?;
         let filters = Filters::new(self.filter, &filters())?;
@@ -210,12 +217,20 @@ struct InstanceMonitoring {
 }
 
 impl Action for MonitorInstances {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(desk.ask_on_instances(snapshot, &self.instance_id))
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         monitor(desk, &self.instance_id, Switch::Enabled, "pending")
     }
 }
 
 impl Action for UnmonitorInstances {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        Ok(desk.ask_on_instances(snapshot, &self.instance_id))
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         monitor(desk, &self.instance_id, Switch::Disabled, "disabling")
     }

@@ -18,6 +18,7 @@ use super::launch_parameters::{TagParameter, TagSpecification};
 use super::{Action, Desk};
 use crate::api::xml::is_xml_safe;
 use crate::api::{Answer, ApiFault};
+use crate::authorize::Ask;
 
 /// What keys start with that only AWS itself sets.
 const RESERVED: &str = "aws:";
@@ -158,6 +159,11 @@ pub(crate) struct DeleteTags {
 }
 
 impl Action for CreateTags {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let ask = |id: &String| desk.ask_to_change_tags(snapshot, id, &self.tag);
+        Ok(self.resource_id.iter().map(ask).collect())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let resources = parse_resources(&self.resource_id)?;
         let added = parse(&self.tag)?;
@@ -166,6 +172,11 @@ impl Action for CreateTags {
 }
 
 impl Action for DeleteTags {
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let ask = |id: &String| desk.ask_to_change_tags(snapshot, id, &self.tag);
+        Ok(self.resource_id.iter().map(ask).collect())
+    }
+
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let resources = parse_resources(&self.resource_id)?;
         let mut removed = Vec::new();

@@ -11,7 +11,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use model::{AccountId, RoleDelivery, Timestamp};
+use model::{RoleDelivery, Timestamp};
 
 use super::{Actor, RoleSession, Session, SessionPolicies, SourceInstance};
 
@@ -113,68 +113,82 @@ impl Packing {
 
 /// Unpacks what [`pack`] wrote; nothing of anything else.
 pub(crate) fn unpack(packed: &[u8]) -> Option<Session> {
-    let mut rest = Unpacking(packed);
-    let _number: [u8; 16] = rest.bytes()?;
-    let issued_at = rest.time()?;
-    let expiration = rest.time()?;
-    let account_id: AccountId = str::from_utf8(&rest.bytes::<12>()?).ok()?.parse().ok()?;
-    let actor = match rest.bytes()? {
-        [INSTANCE] => Actor::Instance(rest.source()?),
-        [ROLE] => Actor::Role(rest.role()?),
-        [USER] => Actor::User(rest.word()?),
-        _ => return None,
-    };
-    let Unpacking(zeros) = rest;
-    let is_end = zeros.len() < BLOCK_BYTES && zeros.iter().all(|byte| *byte == 0);
-    is_end.then_some(Session { account_id, issued_at, expiration, actor })
+    Unpacking(packed).session().ok()
 }
+
+/// These bytes are not what [`pack`] writes.
+struct NotPacked;
+
+type Unpacked<T> = Result<T, NotPacked>;
 
 struct Unpacking<'a>(&'a [u8]);
 
 impl<'a> Unpacking<'a> {
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (bytes, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*bytes)
-    }
-
-    fn time(&mut self) -> Option<Timestamp> {
-        self.bytes().map(|bytes| Timestamp::from_millis(i64::from_be_bytes(bytes)))
-    }
-
-    fn count(&mut self) -> Option<usize> {
-        self.bytes().map(|bytes| u16::from_be_bytes(bytes).into())
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        let length = self.count()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        str::from_utf8(text).ok()
-    }
-
-    fn word<T: FromStr>(&mut self) -> Option<T> {
-        self.text()?.parse().ok()
-    }
-
-    /// Reads a part that may be missing; the outer option is whether it could be read.
-    #[expect(clippy::option_option, reason = "what cannot be read, and what is not there")]
-    fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
-        match self.bytes()? {
-            [0] => Some(None),
-            [1] => read(self).map(Some),
-            _ => None,
+    fn session(mut self) -> Unpacked<Session> {
+        let _number: [u8; 16] = self.bytes()?;
+        let issued_at = self.time()?;
+        let expiration = self.time()?;
+        let account_id = parsed(&self.bytes::<12>()?)?;
+        let actor = match self.bytes()? {
+            [INSTANCE] => Actor::Instance(self.source()?),
+            [ROLE] => Actor::Role(self.role()?),
+            [USER] => Actor::User(self.word()?),
+            _ => return Err(NotPacked),
+        };
+        let Self(zeros) = self;
+        let is_end = zeros.len() < BLOCK_BYTES && zeros.iter().all(|byte| *byte == 0);
+        if is_end {
+            Ok(Session { account_id, issued_at, expiration, actor })
+        } else {
+            Err(NotPacked)
         }
     }
 
-    fn source(&mut self) -> Option<SourceInstance> {
-        Some(SourceInstance {
+    fn bytes<const N: usize>(&mut self) -> Unpacked<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(NotPacked)?;
+        self.0 = rest;
+        Ok(*bytes)
+    }
+
+    fn time(&mut self) -> Unpacked<Timestamp> {
+        self.bytes().map(|bytes| Timestamp::from_millis(i64::from_be_bytes(bytes)))
+    }
+
+    fn count(&mut self) -> Unpacked<usize> {
+        self.bytes().map(|bytes| u16::from_be_bytes(bytes).into())
+    }
+
+    fn text(&mut self) -> Unpacked<&'a [u8]> {
+        let length = self.count()?;
+        let (text, rest) = self.0.split_at_checked(length).ok_or(NotPacked)?;
+        self.0 = rest;
+        Ok(text)
+    }
+
+    fn word<T: FromStr>(&mut self) -> Unpacked<T> {
+        parsed(self.text()?)
+    }
+
+    fn free_text(&mut self) -> Unpacked<Box<str>> {
+        str::from_utf8(self.text()?).map(Box::from).map_err(|_| NotPacked)
+    }
+
+    fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Unpacked<T>) -> Unpacked<Option<T>> {
+        match self.bytes()? {
+            [0] => Ok(None),
+            [1] => read(self).map(Some),
+            _ => Err(NotPacked),
+        }
+    }
+
+    fn source(&mut self) -> Unpacked<SourceInstance> {
+        Ok(SourceInstance {
             id: self.word()?,
             region: self.word()?,
             delivery: match self.bytes()? {
                 [1] => RoleDelivery::V1,
                 [2] => RoleDelivery::V2,
-                _ => return None,
+                _ => return Err(NotPacked),
             },
             vpc_id: self.option(Self::word)?,
             ipv4: self.option(|rest| rest.bytes::<4>().map(Ipv4Addr::from))?,
@@ -182,19 +196,23 @@ impl<'a> Unpacking<'a> {
         })
     }
 
-    fn role(&mut self) -> Option<RoleSession> {
-        Some(RoleSession {
+    fn role(&mut self) -> Unpacked<RoleSession> {
+        Ok(RoleSession {
             role: self.word()?,
             role_id: self.word()?,
             name: self.word()?,
             source: self.option(Self::source)?,
             policies: SessionPolicies {
-                document: self.option(|rest| rest.text().map(Box::from))?,
-                arns: (0..self.count()?).map(|_| self.word()).collect::<Option<_>>()?,
+                document: self.option(Self::free_text)?,
+                arns: (0..self.count()?).map(|_| self.word()).collect::<Unpacked<_>>()?,
             },
             tags: (0..self.count()?)
-                .map(|_| Some((self.word()?, self.text()?.into())))
-                .collect::<Option<_>>()?,
+                .map(|_| Ok((self.word()?, self.free_text()?)))
+                .collect::<Unpacked<_>>()?,
         })
     }
+}
+
+fn parsed<T: FromStr>(text: &[u8]) -> Unpacked<T> {
+    str::from_utf8(text).map_err(|_| NotPacked)?.parse().map_err(|_| NotPacked)
 }

@@ -140,16 +140,21 @@ fn statement() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Some allow everything, so that the other layers get to decide.
 fn document() -> impl Strategy<Value = Value> {
     let version = prop_oneof![4 => Just("2012-10-17"), 1 => Just("2008-10-17")];
-    (version, proptest::collection::vec(statement(), 1..4))
+    let everything = json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
+    let some = proptest::collection::vec(statement(), 1..4).prop_map(Value::from);
+    let statements = prop_oneof![1 => Just(everything), 2 => some];
+    (version, statements)
         .prop_map(|(version, statements)| json!({ "Version": version, "Statement": statements }))
 }
 
-/// One that names principals; with a trust policy, no statement has a resource.
+/// One that names principals, or what a statement that denies excepts.
 fn naming() -> impl Strategy<Value = Value> {
-    (document(), principal(), prop::bool::weighted(0.2)).prop_map(|(mut document, who, not)| {
+    (document(), principal(), prop::bool::weighted(0.4)).prop_map(|(mut document, who, not)| {
         for statement in document["Statement"].as_array_mut().unwrap() {
+            let not = not && statement["Effect"] == "Deny";
             let name = if not { "NotPrincipal" } else { "Principal" };
             statement.as_object_mut().unwrap().insert(name.to_owned(), who.clone());
         }
@@ -157,10 +162,15 @@ fn naming() -> impl Strategy<Value = Value> {
     })
 }
 
-fn without_resources(mut document: Value) -> Value {
+/// As a trust policy, which has neither resources nor exceptions.
+fn trusting(mut document: Value) -> Value {
     for statement in document["Statement"].as_array_mut().unwrap() {
-        statement.as_object_mut().unwrap().remove("Resource");
-        statement.as_object_mut().unwrap().remove("NotResource");
+        let members = statement.as_object_mut().unwrap();
+        members.remove("Resource");
+        members.remove("NotResource");
+        if let Some(who) = members.remove("NotPrincipal") {
+            members.insert("Principal".to_owned(), who);
+        }
     }
     document
 }
@@ -238,7 +248,7 @@ fn case() -> impl Strategy<Value = Case> {
             case.scene.boundary = boundary.map(|d| case.name(d));
             case.scene.session = session.map(|d| vec![case.name(d)]);
             match named {
-                Some(d) if trust => case.scene.trust = Some(case.name(without_resources(d))),
+                Some(d) if trust => case.scene.trust = Some(case.name(trusting(d))),
                 Some(d) => case.scene.attached = vec![case.name(d)],
                 None => {}
             }
@@ -263,11 +273,30 @@ fn case() -> impl Strategy<Value = Case> {
 fn config() -> ProptestConfig {
     let cases = std::env::var("POLICY_CASES").ok().and_then(|text| text.parse().ok());
     ProptestConfig {
-        cases: cases.unwrap_or(4000),
+        cases: cases.unwrap_or(20_000),
         failure_persistence: None,
         max_shrink_iters: 4000,
         ..ProptestConfig::default()
     }
+}
+
+#[test]
+fn every_answer_is_given_often() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut counts = [0_u32; 3];
+    for _ in 0..2000 {
+        let case = case().new_tree(&mut runner).unwrap().current();
+        let policies = case.scene.compile(|name| case.document(name).to_string());
+        let request = case.scene.request();
+        let answer = policies.with_layers(|layers| scene::answer(&decide(layers, &request)));
+        counts[match answer {
+            naive::Answer::Allowed => 0,
+            naive::Answer::ExplicitDeny => 1,
+            naive::Answer::ImplicitDeny => 2,
+        }] += 1;
+    }
+    assert!(counts.iter().all(|count| *count >= 200), "{counts:?}");
 }
 
 proptest! {

@@ -61,6 +61,11 @@ fn mistakes_are_told_with_line_key_value_and_cure() {
             &["`i-0000000000000000a` is described twice"],
         ),
         ("[[role]]\nname = \"app\"", 1, &["no `source`", "built-in"]),
+        (
+            "[[role]]\nname = \"app\"\nsource = \"built-in\"\nlife_seconds = 59",
+            4,
+            &["life_seconds = 59", "59 is not a life of credentials", "use 60 to 43200 seconds"],
+        ),
         ("[[role]]\nname = \"a/b\"\nsource = \"built-in\"", 2, &["`a/b` is not a name"]),
         ("listen = [", 1, &[]),
         ("instance = 3", 1, &["[[instance]]"]),
