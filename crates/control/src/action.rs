@@ -230,7 +230,7 @@ fn instance_fault(refusal: &InstanceRefusal) -> ApiFault {
 mod tests {
     #[test]
     fn each_service_has_an_action_once() {
-        for actions in [crate::ec2::ACTIONS, crate::sts::ACTIONS] {
+        for actions in [crate::ec2::ACTIONS, crate::organizations::ACTIONS, crate::sts::ACTIONS] {
             let mut names = actions.to_vec();
             names.sort_unstable();
             names.dedup();
