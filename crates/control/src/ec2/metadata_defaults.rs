@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use model::{
-    HopLimit, HttpTokens, MetadataDefaults, OptionLayer, OptionsChange, Resource, Switch,
+    HopLimit, HttpTokens, MetadataDefaults, OptionsChange, Resource, Switch,
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,10 +102,7 @@ impl Action for GetInstanceMetadataDefaults {
 
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let in_force = declarative::in_force(&desk.store.snapshot(), &desk.scope);
-        let managed_by = match in_force.layer() {
-            OptionLayer::Organization => "declarative-policy",
-            _ => "account",
-        };
+        let managed_by = in_force.managed_by();
         let MetadataDefaults { options, http_tokens_enforced } = in_force.defaults;
         Ok(Answer::of(GetInstanceMetadataDefaultsAnswer {
             account_level: DefaultsElement {

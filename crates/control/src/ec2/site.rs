@@ -135,7 +135,9 @@ impl Site {
         };
         match arrival.route.service {
             Service::Organizations => crate::organizations::answer(arrival, &desk),
-            _ => super::answer(arrival, &desk),
+            Service::CloudWatch | Service::Ec2 | Service::Iam | Service::Sts => {
+                super::answer(arrival, &desk)
+            }
         }
     }
 
