@@ -16,8 +16,9 @@ import signed
 
 HERE = Path(__file__).resolve().parent
 
-# What servers are started with, beside their options: two roles, and users beside the administrator.
-ROLES = ["app", "app2"]
+# What servers are started with, beside their options: roles, with what is said of them, and users
+# beside the administrator.
+ROLES = {"app": "", "app2": "", "short": "life_seconds = 60"}
 USERS = {
     # Of another account: what it has is its own.
     "dev": {
@@ -63,7 +64,9 @@ STOPPING = Event()
 
 def settings():
     """The text of the config file of servers."""
-    roles = [f'[[role]]\nname = "{name}"\nsource = "built-in"\n' for name in ROLES]
+    roles = [
+        f'[[role]]\nname = "{name}"\nsource = "built-in"\n{more}\n' for name, more in ROLES.items()
+    ]
     users = []
     for name, user in USERS.items():
         # A text of JSON is one of TOML too.

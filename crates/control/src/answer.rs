@@ -12,6 +12,7 @@ use crate::api::route::{Arrival, Service, route, unknown_action};
 use crate::api::{Answer, ApiFault, ApiRequest, ApiResponse, Presented, SignatureFault, respond};
 use crate::caller::{self, Caller};
 use crate::ec2;
+use crate::iam;
 use crate::native::Surroundings;
 use crate::organizations;
 use crate::sts;
@@ -67,9 +68,10 @@ fn act(
     };
     match service {
         Service::Ec2 => ec2::answer(arrival, &desk),
+        Service::Iam => iam::answer(arrival, &desk),
         Service::Sts => sts::answer(arrival, &desk),
         Service::Organizations => organizations::answer(arrival, &desk),
-        Service::CloudWatch | Service::Iam => Err(unknown_action(&arrival.route)),
+        Service::CloudWatch => Err(unknown_action(&arrival.route)),
     }
 }
 

@@ -277,6 +277,9 @@ pub struct ManagedPolicy {
     pub versions: BTreeMap<u32, PolicyVersion>,
     /// The version in force: one of `versions`.
     pub default_version: u32,
+    /// The highest number that a version has had, if that version is gone: none is given twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_version: Option<u32>,
     /// Its tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<TagKey, Box<str>>,
@@ -286,6 +289,12 @@ impl ManagedPolicy {
     /// Returns the document in force; an empty text, which allows nothing, if there is none.
     pub fn document(&self) -> &str {
         self.versions.get(&self.default_version).map_or("", |version| version.document.as_str())
+    }
+
+    /// Returns the number of the next version.
+    pub fn next_version(&self) -> u32 {
+        let newest = self.versions.keys().next_back().copied();
+        newest.max(self.last_version).unwrap_or(0).saturating_add(1)
     }
 }
 

@@ -196,6 +196,20 @@ impl Snapshot {
         self.iam.all.values().map(|held| (&held.kept, held.origin))
     }
 
+    /// Finds anything that IAM keeps, and where it was described. The administrator is not among it.
+    pub fn kept_by_iam(&self, key: &IamKey) -> Option<(&Iam, Origin)> {
+        self.iam.all.get(key).map(|held| (&held.kept, held.origin))
+    }
+
+    /// Returns everything of a kind that IAM keeps for an account, by name.
+    pub fn all_kept_by_iam(
+        &self,
+        account_id: AccountId,
+        kind: IamKind,
+    ) -> impl Iterator<Item = &Iam> {
+        self.iam_of(account_id, kind).map(|held| &held.kept)
+    }
+
     /// Returns how many things of a kind IAM keeps for an account.
     pub fn iam_count(&self, account_id: AccountId, kind: IamKind) -> usize {
         self.iam_of(account_id, kind).count()

@@ -6,6 +6,7 @@
 //! INVARIANT: no message holds a secret, and what it repeats of a request is at most
 //! [`ECHO_CHARACTERS_MAX`] characters at a time.
 
+mod iam;
 mod network;
 mod organization;
 mod things;
@@ -173,11 +174,6 @@ impl ApiFault {
         Self::new("AccessDenied", 403, detail)
     }
 
-    /// Query services: a value that is none. Seen; the texts are those of the actions.
-    pub fn validation_error(message: impl Into<String>) -> Self {
-        Self::bad("ValidationError", message)
-    }
-
     /// What a request says, short enough to be repeated.
     pub fn echo(text: &str) -> Cow<'_, str> {
         echo(text)
@@ -202,7 +198,7 @@ impl ApiFault {
                 // The words are those of `serde` for a member that is not there.
                 let is_missing = text.starts_with("missing field");
                 let reason = if is_missing { "INPUT_REQUIRED" } else { "INVALID_PATTERN" };
-                Self::invalid_input(reason, echo(&text))
+                Self::invalid_input_exception(reason, echo(&text))
             }
             Category::Data => Self::bad("ValidationException", echo(&fault.to_string())),
             Category::Eof | Category::Io | Category::Syntax => Self::serialization(),

@@ -97,7 +97,7 @@ fn modify(id: &str, more: &str) -> String {
 
 /// Whether it is allowed; a dry run is told so.
 fn may(site: &Site, caller: &Caller, form: &str) -> bool {
-    let fault = site.ask_as(caller, &format!("{form}&DryRun=true")).unwrap_err();
+    let fault = site.ask_by(caller, &format!("{form}&DryRun=true")).unwrap_err();
     match &*fault.code {
         "DryRunOperation" => true,
         "UnauthorizedOperation" => false,
@@ -109,7 +109,7 @@ fn may(site: &Site, caller: &Caller, form: &str) -> bool {
 fn nobody_may_do_what_nothing_allows() {
     let site = Site::new();
     let dev = user(&site, &[]);
-    let fault = site.ask_as(&dev, "Action=DescribeInstances").unwrap_err();
+    let fault = site.ask_by(&dev, "Action=DescribeInstances").unwrap_err();
     assert_eq!((&*fault.code, fault.status), ("UnauthorizedOperation", 403));
     assert_eq!(
         fault.message,
@@ -117,7 +117,7 @@ fn nobody_may_do_what_nothing_allows() {
          arn:aws:iam::123456789012:user/dev is not authorized to perform: ec2:DescribeInstances \
          because no identity-based policy allows the ec2:DescribeInstances action"
     );
-    assert!(site.ask_as(&user(&site, &[ALLOW_ALL]), "Action=DescribeInstances").is_ok());
+    assert!(site.ask_by(&user(&site, &[ALLOW_ALL]), "Action=DescribeInstances").is_ok());
 }
 
 #[test]
@@ -145,9 +145,9 @@ fn a_launch_is_held_against_what_the_instance_would_get() {
     assert!(!may(&site, &dev, &launch("")));
     // Not only dry runs: nothing is launched.
     let before = site.store.current().instance_count();
-    assert_eq!(site.ask_as(&dev, &launch("")).unwrap_err().code, "UnauthorizedOperation");
+    assert_eq!(site.ask_by(&dev, &launch("")).unwrap_err().code, "UnauthorizedOperation");
     assert_eq!(site.store.current().instance_count(), before);
-    assert!(site.ask_as(&dev, &launch(required)).is_ok());
+    assert!(site.ask_by(&dev, &launch(required)).is_ok());
     assert_eq!(site.store.current().instance_count(), before + 1);
 }
 
@@ -237,7 +237,7 @@ fn a_role_is_handed_to_ec2_by_who_may_pass_it() {
         {"Effect":"Allow","Action":"iam:PassRole","Resource":"arn:aws:iam::*:role/example-role",
         "Condition":{"StringEquals":{"iam:PassedToService":"ec2.amazonaws.com"}}}]}"#;
     let with_role = launch("IamInstanceProfile.Name=example-role");
-    let fault = site.ask_as(&user(&site, &[launch_only]), &with_role).unwrap_err();
+    let fault = site.ask_by(&user(&site, &[launch_only]), &with_role).unwrap_err();
     let expected = "is not authorized to perform: iam:PassRole on resource: \
                     arn:aws:iam::123456789012:role/example-role because no identity-based policy \
                     allows the iam:PassRole action";
@@ -273,13 +273,13 @@ fn what_is_not_there_is_denied_before_it_is_missed() {
     let form = modify("i-0123456789abcdef0", "HttpTokens=required");
     assert_eq!(site.refusal(&form).0, "InvalidInstanceID.NotFound");
     assert!(!may(&site, &user(&site, &[]), &form));
-    assert_eq!(site.ask_as(&user(&site, &[]), &form).unwrap_err().code, "UnauthorizedOperation");
+    assert_eq!(site.ask_by(&user(&site, &[]), &form).unwrap_err().code, "UnauthorizedOperation");
 }
 
 #[test]
 fn a_denial_names_the_statement_to_who_may_decode_it() {
     let site = Site::new();
-    let fault = site.ask_as(&user(&site, &[ALLOW_ALL, P1]), &launch("")).unwrap_err();
+    let fault = site.ask_by(&user(&site, &[ALLOW_ALL, P1]), &launch("")).unwrap_err();
     let (told, encoded) =
         fault.message.split_once(". Encoded authorization failure message: ").unwrap();
     assert_eq!(

@@ -4,9 +4,7 @@
 
 use std::str::FromStr;
 
-use model::{
-    HopLimit, HttpTokens, MetadataDefaults, OptionsChange, Resource, Switch,
-};
+use model::{HopLimit, HttpTokens, MetadataDefaults, OptionsChange, Resource, Switch};
 use serde::{Deserialize, Serialize};
 
 use store::Snapshot;

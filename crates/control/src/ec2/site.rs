@@ -68,20 +68,57 @@ impl Site {
     ///
     /// The fault that came back.
     pub(crate) fn ask(&self, form: &str) -> Result<String, ApiFault> {
-        self.ask_as(&self.administrator(), form)
+        self.ask_as(self.administrator(), form)
     }
 
-    /// Asks as somebody else than the administrator, who may be of another account.
+    /// Asks IAM.
     ///
     /// # Errors
     ///
-    /// The fault that came back.
-    pub(crate) fn ask_as(&self, caller: &Caller, form: &str) -> Result<String, ApiFault> {
+    /// As [`Self::ask`].
+    pub(crate) fn ask_iam(&self, form: &str) -> Result<String, ApiFault> {
+        self.ask_service(self.administrator(), Service::Iam, form)
+    }
+
+    /// Asks as another user, who may be of another account.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) fn ask_as(&self, user: User, form: &str) -> Result<String, ApiFault> {
+        self.ask_service(user, Service::Ec2, form)
+    }
+
+    /// Asks a service as a user.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) fn ask_service(
+        &self,
+        user: User,
+        service: Service,
+        form: &str,
+    ) -> Result<String, ApiFault> {
+        self.ask_form(&Caller::of_user(user, &self.scope.region), service, form)
+    }
+
+    /// Asks as whoever it may be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub(crate) fn ask_by(&self, caller: &Caller, form: &str) -> Result<String, ApiFault> {
+        self.ask_form(caller, Service::Ec2, form)
+    }
+
+    fn ask_form(&self, caller: &Caller, service: Service, form: &str) -> Result<String, ApiFault> {
         let mut parameters = Tree::parse(form.as_bytes()).unwrap();
         let common = parameters.take_common().unwrap();
+        let dialect = if service == Service::Ec2 { Dialect::Ec2 } else { Dialect::Query };
         let route = Route {
-            service: Service::Ec2,
-            protocol: Protocol::Form(Dialect::Ec2),
+            service,
+            protocol: Protocol::Form(dialect),
             action: common.action.clone().unwrap(),
             query_errors: QueryErrors::Unwanted,
         };
@@ -92,14 +129,14 @@ impl Site {
         Ok(String::from_utf8(response.body).unwrap())
     }
 
-    /// Asks Organizations, with the members of a JSON request.
+    /// Asks Organizations as a user, with the members of a JSON request.
     ///
     /// # Errors
     ///
     /// The fault that came back.
     pub(crate) fn organizations(
         &self,
-        caller: &Caller,
+        user: User,
         action: &str,
         request: &serde_json::Value,
     ) -> Result<serde_json::Value, ApiFault> {
@@ -111,14 +148,14 @@ impl Site {
         };
         let (common, parameters) = (Common::default(), Tree::default());
         let arrival = Arrival { route, common, parameters, body: request.to_string().into() };
-        let answer = self.act(caller, &arrival)?;
+        let answer = self.act(&Caller::of_user(user, &self.scope.region), &arrival)?;
         let response = respond(&arrival.route, "request", Ok(answer));
         assert_eq!(response.status, 200, "an answer that cannot be written");
         Ok(serde_json::from_slice(&response.body).unwrap())
     }
 
     /// The administrator of the site's own account.
-    pub(crate) fn administrator(&self) -> Caller {
+    pub(crate) fn administrator(&self) -> User {
         administrator_of(self.scope.account_id)
     }
 
@@ -134,10 +171,9 @@ impl Site {
             authorized: None,
         };
         match arrival.route.service {
+            Service::Iam => crate::iam::answer(arrival, &desk),
             Service::Organizations => crate::organizations::answer(arrival, &desk),
-            Service::CloudWatch | Service::Ec2 | Service::Iam | Service::Sts => {
-                super::answer(arrival, &desk)
-            }
+            Service::CloudWatch | Service::Ec2 | Service::Sts => super::answer(arrival, &desk),
         }
     }
 
@@ -174,10 +210,10 @@ impl Site {
 }
 
 /// A user of an account who may do everything that the account may.
-pub(crate) fn administrator_of(account_id: AccountId) -> Caller {
+pub(crate) fn administrator_of(account_id: AccountId) -> User {
     let mut user = User::described(account_id, "admin".parse().unwrap());
     user.permissions.attached.extend(store::Administrator::POLICY.parse());
-    Caller::of_user(user, &Instance::default_instance().region)
+    user
 }
 
 /// What stands in the elements of a name, wherever they are.

@@ -113,7 +113,7 @@ impl Action for CreateAccount {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         if self.account_name.chars().count() > NAME_CHARACTERS_MAX {
             let text = "the name of an account has at most 50 characters";
-            return Err(ApiFault::invalid_input("MAX_LENGTH_EXCEEDED", text));
+            return Err(ApiFault::invalid_input_exception("MAX_LENGTH_EXCEEDED", text));
         }
         check_email(&self.email)?;
         let status = desk.transact(|snapshot| self.plan(desk, snapshot))?;
@@ -135,7 +135,7 @@ fn check_email(email: &Line) -> Result<(), ApiFault> {
         return Ok(());
     }
     let text = "use an electronic mail address of 6 to 64 characters";
-    Err(ApiFault::invalid_input("INVALID_EMAIL_ADDRESS_TARGET", text))
+    Err(ApiFault::invalid_input_exception("INVALID_EMAIL_ADDRESS_TARGET", text))
 }
 
 impl CreateAccount {
@@ -232,7 +232,7 @@ impl Action for ListCreateAccountStatus {
         let states = self.states.as_deref().unwrap_or_default();
         if !states.iter().all(|word| STATES.contains(&word.as_str())) {
             let text = "the state of a request is IN_PROGRESS, SUCCEEDED or FAILED";
-            return Err(ApiFault::invalid_input("INVALID_ENUM", text));
+            return Err(ApiFault::invalid_input_exception("INVALID_ENUM", text));
         }
         let snapshot = desk.store.snapshot();
         let organization = managed(desk, &snapshot)?;

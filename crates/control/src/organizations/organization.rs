@@ -120,7 +120,7 @@ impl Action for CreateOrganization {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         if let Some(other) = self.feature_set.as_deref().filter(|text| *text != "ALL") {
             let text = format!("the feature set {other} is not here: use ALL");
-            return Err(ApiFault::invalid_input("INVALID_ENUM", text));
+            return Err(ApiFault::invalid_input_exception("INVALID_ENUM", text));
         }
         let organization = desk.transact(|snapshot| {
             if let Some(there) = snapshot.organization() {

@@ -34,7 +34,7 @@ pub(super) fn page<K: Ord + Serialize + DeserializeOwned, T>(
         Some(_) | None => "INVALID_NEXT_TOKEN",
     };
     let pager = Pager::new(action, BOUNDS, max_results, next_token)
-        .map_err(|fault| ApiFault::invalid_input(reason, fault.message))?;
+        .map_err(|fault| ApiFault::invalid_input_exception(reason, fault.message))?;
     Ok(pager.select(items))
 }
 

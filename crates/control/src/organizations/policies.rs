@@ -131,14 +131,14 @@ pub(super) fn find(snapshot: &Snapshot, id: &PolicyId) -> Result<ControlPolicy, 
         return Ok((**policy).clone());
     }
     let by_aws = PolicyType::ALL.iter().filter_map(|type_| full_access::of_type(*type_));
-    by_aws.into_iter().find(|policy| policy.id == *id).ok_or_else(ApiFault::policy_not_found)
+    by_aws.into_iter().find(|policy| policy.id == *id).ok_or_else(ApiFault::control_policy_not_found)
 }
 
 /// The same, of those that can be changed.
 fn find_own(snapshot: &Snapshot, id: &PolicyId) -> Result<ControlPolicy, ApiFault> {
     if full_access::is_by_aws(id) {
         let text = "AWS manages this policy: it can't be changed";
-        return Err(ApiFault::invalid_input("IMMUTABLE_POLICY", text));
+        return Err(ApiFault::invalid_input_exception("IMMUTABLE_POLICY", text));
     }
     find(snapshot, id)
 }
@@ -150,10 +150,10 @@ fn parse_description(text: &str) -> Result<Option<Line>, ApiFault> {
     }
     if text.chars().count() > DESCRIPTION_CHARACTERS_MAX {
         let text = "the description of a policy has at most 512 characters";
-        return Err(ApiFault::invalid_input("MAX_LENGTH_EXCEEDED", text));
+        return Err(ApiFault::invalid_input_exception("MAX_LENGTH_EXCEEDED", text));
     }
     let refused = |fault: model::LineRefusal| {
-        ApiFault::invalid_input("INVALID_PATTERN", format!("in the description: {fault}"))
+        ApiFault::invalid_input_exception("INVALID_PATTERN", format!("in the description: {fault}"))
     };
     text.parse().map(Some).map_err(refused)
 }
@@ -167,7 +167,7 @@ fn check_name(
 ) -> Result<(), ApiFault> {
     if name.chars().count() > NAME_CHARACTERS_MAX {
         let text = "the name of a policy has at most 128 characters";
-        return Err(ApiFault::invalid_input("MAX_LENGTH_EXCEEDED", text));
+        return Err(ApiFault::invalid_input_exception("MAX_LENGTH_EXCEEDED", text));
     }
     let by_aws = full_access::of_type(type_);
     let is_by_aws = by_aws.is_some_and(|policy| policy.name == *name);

@@ -128,7 +128,7 @@ impl Action for DescribeEffectivePolicy {
         };
         if self.policy_type != PolicyType::DeclarativePolicyEc2 {
             let text = "control policies are not merged: use DECLARATIVE_POLICY_EC2";
-            return Err(ApiFault::invalid_input("INVALID_ENUM_POLICY_TYPE", text));
+            return Err(ApiFault::invalid_input_exception("INVALID_ENUM_POLICY_TYPE", text));
         }
         if !organization.accounts.contains_key(&account_id) {
             return Err(ApiFault::target_not_found());

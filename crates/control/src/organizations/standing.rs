@@ -183,20 +183,20 @@ pub(super) fn set_tags(tags: &mut Tags, set: &[TagMember]) -> Result<(), ApiFaul
     for TagMember { key, value } in set {
         if key.to_ascii_lowercase().starts_with("aws:") {
             let text = "keys of tags that begin with aws: are AWS's own";
-            return Err(ApiFault::invalid_input("INVALID_SYSTEM_TAGS_PARAMETER", text));
+            return Err(ApiFault::invalid_input_exception("INVALID_SYSTEM_TAGS_PARAMETER", text));
         }
         let refused = |fault: model::TagRefusal| {
-            ApiFault::invalid_input("INVALID_PATTERN", fault.to_string())
+            ApiFault::invalid_input_exception("INVALID_PATTERN", fault.to_string())
         };
         let parsed: TagKey = key.parse().map_err(refused)?;
         let is_text = !value.chars().any(char::is_control);
         if !is_text || value.chars().count() > TAG_VALUE_CHARACTERS_MAX {
             let text = "the value of a tag has at most 256 characters, none for control";
-            return Err(ApiFault::invalid_input("INVALID_PATTERN", text));
+            return Err(ApiFault::invalid_input_exception("INVALID_PATTERN", text));
         }
         if !seen.insert(key) {
             let text = format!("the key {key} is there twice");
-            return Err(ApiFault::invalid_input("DUPLICATE_TAG_KEY", text));
+            return Err(ApiFault::invalid_input_exception("DUPLICATE_TAG_KEY", text));
         }
         tags.insert(parsed, value.as_str().into());
     }

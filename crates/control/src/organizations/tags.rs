@@ -99,7 +99,7 @@ impl Tagged {
         match self {
             Self::Policy(id) if full_access::is_by_aws(id) => {
                 let text = "AWS manages this policy: it can't be tagged";
-                Err(ApiFault::invalid_input("IMMUTABLE_POLICY", text))
+                Err(ApiFault::invalid_input_exception("IMMUTABLE_POLICY", text))
             }
             Self::Policy(id) => {
                 let mut policy = find(snapshot, id)?;

@@ -4,11 +4,10 @@ mod declared;
 mod guardrails;
 mod whole;
 
-use model::{AccountId, Instance, User};
+use model::{AccountId, User};
 use serde_json::{Value, json};
 
 use super::ACTIONS;
-use crate::caller::Caller;
 use crate::ec2::site::{Site, administrator_of};
 
 /// A site whose account manages an organization.
@@ -28,16 +27,16 @@ impl Managed {
 
     /// Asks as the administrator of the management account.
     pub(super) fn try_ask(&self, action: &str, request: &Value) -> Result<Value, (String, String)> {
-        self.ask_as(&self.site.administrator(), action, request)
+        self.ask_as(self.site.administrator(), action, request)
     }
 
     pub(super) fn ask_as(
         &self,
-        caller: &Caller,
+        user: User,
         action: &str,
         request: &Value,
     ) -> Result<Value, (String, String)> {
-        let answer = self.site.organizations(caller, action, request);
+        let answer = self.site.organizations(user, action, request);
         answer
             .map_err(|fault| (fault.code.into_owned(), fault.reason.unwrap_or_default().to_owned()))
     }
@@ -87,7 +86,7 @@ impl Managed {
 
     /// What an administrator of an account is told by EC2: `allowed`, or a message.
     pub(super) fn ec2(&self, account_id: AccountId, form: &str) -> String {
-        match self.site.ask_as(&administrator_of(account_id), form) {
+        match self.site.ask_as(administrator_of(account_id), form) {
             Ok(_) => "allowed".to_owned(),
             Err(fault) if fault.code == "DryRunOperation" => "allowed".to_owned(),
             Err(fault) => fault.message,
@@ -97,10 +96,6 @@ impl Managed {
 
 pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
-}
-
-fn caller_of(user: User) -> Caller {
-    Caller::of_user(user, &Instance::default_instance().region)
 }
 
 const SCP: &str = "SERVICE_CONTROL_POLICY";
@@ -125,9 +120,9 @@ fn there_is_none_until_it_is_made() {
     assert_eq!(made["Organization"]["AvailablePolicyTypes"][0]["Type"], SCP);
     assert_eq!(managed.refusal("CreateOrganization", &json!({})), "AlreadyInOrganizationException");
     let stranger = administrator_of("999999999999".parse().unwrap());
-    let fault = managed.ask_as(&stranger, "DescribeOrganization", &json!({}));
+    let fault = managed.ask_as(stranger.clone(), "DescribeOrganization", &json!({}));
     assert_eq!(fault.unwrap_err().0, "AWSOrganizationsNotInUseException");
-    let fault = managed.ask_as(&stranger, "CreateOrganization", &json!({}));
+    let fault = managed.ask_as(stranger, "CreateOrganization", &json!({}));
     assert_eq!(fault.unwrap_err().0, "ConstraintViolationException");
     managed.ask("DeleteOrganization", &json!({}));
     assert_eq!(managed.site.store.snapshot().control_policies().count(), 0);
@@ -189,11 +184,11 @@ fn members_see_the_organization_alone() {
     for action in ACTIONS {
         let request = match *action {
             "DescribeOrganization" => {
-                managed.ask_as(&administrator_of(member), action, &json!({})).unwrap();
+                managed.ask_as(administrator_of(member), action, &json!({})).unwrap();
                 continue;
             }
             "CreateOrganization" => {
-                let fault = managed.ask_as(&administrator_of(member), action, &json!({}));
+                let fault = managed.ask_as(administrator_of(member), action, &json!({}));
                 assert_eq!(fault.unwrap_err().0, "AlreadyInOrganizationException");
                 continue;
             }
@@ -231,12 +226,12 @@ fn members_see_the_organization_alone() {
             "UntagResource" => json!({"ResourceId": unit, "TagKeys": []}),
             _ => json!({}),
         };
-        let fault = managed.ask_as(&administrator_of(member), action, &request).unwrap_err();
+        let fault = managed.ask_as(administrator_of(member), action, &request).unwrap_err();
         assert_eq!(fault.0, "AccessDeniedException", "{action}");
         // Whoever has no permissions may not even ask.
-        let account_id = managed.site.scope.account_id;
-        let nobody = caller_of(User::described(account_id, "nobody".parse().unwrap()));
-        let fault = managed.ask_as(&nobody, action, &request).unwrap_err();
+        let mut nobody = administrator_of(managed.site.scope.account_id);
+        nobody.permissions.attached.clear();
+        let fault = managed.ask_as(nobody, action, &request).unwrap_err();
         assert_eq!(fault.0, "AccessDeniedException", "{action}");
     }
 }
@@ -284,8 +279,8 @@ fn actions_ask_for_what_they_are_about() {
     let organization = managed.ask("DescribeOrganization", &json!({}));
     let id = text(&organization["Organization"]["Id"]);
     let may = |statement: Value| {
-        let account_id = managed.site.scope.account_id;
-        let mut user = User::described(account_id, "limited".parse().unwrap());
+        let mut user = managed.site.administrator();
+        user.permissions.attached.clear();
         let document = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
         let name: IamName = "inline".parse().unwrap();
         user.permissions.inline.insert(name, PolicyDocument::new(&document));
@@ -293,10 +288,10 @@ fn actions_ask_for_what_they_are_about() {
         let kept =
             managed.site.store.transact(|_| Ok::<_, std::convert::Infallible>((vec![put], ())));
         kept.unwrap();
-        caller_of(user)
+        user
     };
-    let allowed = |caller: &Caller, action: &str, request: Value| {
-        managed.ask_as(caller, action, &request).is_ok()
+    let allowed = |user: &User, action: &str, request: Value| {
+        managed.ask_as(user.clone(), action, &request).is_ok()
     };
     let arn = format!("arn:aws:organizations::123456789012:ou/{id}/{one}");
     let user =

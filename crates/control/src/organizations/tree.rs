@@ -72,7 +72,7 @@ impl Action for ListChildren {
             }
             _ => {
                 let text = "the type of a child is ACCOUNT or ORGANIZATIONAL_UNIT";
-                return Err(ApiFault::invalid_input("INVALID_ENUM", text));
+                return Err(ApiFault::invalid_input_exception("INVALID_ENUM", text));
             }
         };
         let children = children.iter().map(|child| (child.to_string(), Placed::new(child)));

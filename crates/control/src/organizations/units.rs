@@ -93,7 +93,7 @@ fn check_name(
 ) -> Result<(), ApiFault> {
     if name.chars().count() > NAME_CHARACTERS_MAX {
         let text = "the name of a unit has at most 128 characters";
-        return Err(ApiFault::invalid_input("MAX_LENGTH_EXCEEDED", text));
+        return Err(ApiFault::invalid_input_exception("MAX_LENGTH_EXCEEDED", text));
     }
     let is_taken = |(id, unit): (&OrganizationalUnitId, &OrganizationalUnit)| {
         unit.name == *name && Some(id) != own

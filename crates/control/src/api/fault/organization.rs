@@ -75,7 +75,7 @@ faults! {
     policy_not_attached: "PolicyNotAttachedException",
         "The policy isn't attached to the target that you specified.";
     /// A policy that is not there.
-    policy_not_found: "PolicyNotFoundException",
+    control_policy_not_found: "PolicyNotFoundException",
         "You specified a policy that doesn't exist.";
     /// The type is enabled already.
     policy_type_already_enabled: "PolicyTypeAlreadyEnabledException",
@@ -118,7 +118,7 @@ impl ApiFault {
     }
 
     /// Organizations: a parameter that does not do; `reason` is one of the API's.
-    pub fn invalid_input(reason: &'static str, message: impl AsRef<str>) -> Self {
+    pub fn invalid_input_exception(reason: &'static str, message: impl AsRef<str>) -> Self {
         let message = echo(message.as_ref());
         let fault = Self::bad("InvalidInputException", format!("Invalid input: {message}"));
         Self { reason: Some(reason), ..fault }

@@ -28,13 +28,13 @@ fn organization() -> Managed {
 
 impl Managed {
     fn level(&self, account_id: AccountId) -> String {
-        let answer = self.site.ask_as(&administrator_of(account_id), GET).unwrap();
+        let answer = self.site.ask_as(administrator_of(account_id), GET).unwrap();
         elements(&answer, "accountLevel").remove(0)
     }
 
     fn launched(&self, account_id: AccountId, more: &str) -> model::Instance {
         let form = format!("{LAUNCH}{more}");
-        let answer = self.site.ask_as(&administrator_of(account_id), &form).unwrap();
+        let answer = self.site.ask_as(administrator_of(account_id), &form).unwrap();
         self.site.stored(&elements(&answer, "instanceId")[0])
     }
 }
@@ -60,7 +60,7 @@ fn it_stands_in_the_place_of_the_accounts_settings_until_it_is_gone() {
         );
     }
     let form = format!("{MODIFY}&HttpTokens=optional");
-    let fault = managed.site.ask_as(&administrator_of(member), &form).unwrap_err();
+    let fault = managed.site.ask_as(administrator_of(member), &form).unwrap_err();
     assert_eq!((&*fault.code, fault.status), ("OperationNotPermitted", 400));
     assert_eq!(fault.message, message);
     // It is no matter of authorization: a dry run does not find it.
@@ -92,7 +92,7 @@ fn enforcement_refuses_with_the_message() {
     let modify =
         format!("Action=ModifyInstanceMetadataOptions&InstanceId={}&HttpTokens=optional", old.id);
     for form in [LAUNCH, &modify] {
-        let fault = managed.site.ask_as(&administrator_of(member), form).unwrap_err();
+        let fault = managed.site.ask_as(administrator_of(member), form).unwrap_err();
         assert_eq!((&*fault.code, fault.status), ("UnsupportedOperation", 400));
         assert!(fault.message.starts_with("You can't launch instances with IMDSv1"));
         assert!(fault.message.ends_with("in the EC2 console. Ask us."), "{}", fault.message);
@@ -132,7 +132,7 @@ fn the_effective_policy_is_what_comes_of_all_levels() {
     assert_eq!(shown["TargetId"], member.to_string());
     // A member may see its own, and it is what launches get.
     let own = json!({"PolicyType": DECLARATIVE});
-    managed.ask_as(&administrator_of(member), "DescribeEffectivePolicy", &own).unwrap();
+    managed.ask_as(administrator_of(member), "DescribeEffectivePolicy", &own).unwrap();
     let options = managed.launched(member, "").options;
     assert_eq!(options.http_tokens.as_str(), "required");
     assert_eq!(options.http_put_response_hop_limit.as_hops(), 3);

@@ -95,7 +95,7 @@ fn documents_are_checked_when_they_are_written() {
     let create = |type_: &str, content: &str| {
         let request = json!({"Type": type_, "Name": "new", "Description": "", "Content": content});
         let site = &managed.site;
-        let fault = site.organizations(&site.administrator(), "CreatePolicy", &request);
+        let fault = site.organizations(site.administrator(), "CreatePolicy", &request);
         let fault = fault.unwrap_err();
         (fault.code.into_owned(), fault.message)
     };
