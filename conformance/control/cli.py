@@ -15,7 +15,7 @@ import tempfile
 import awscli.clidriver
 
 # What every command of these services reads, named as the loader of models names it.
-SERVICES = ["ec2", "sts"]
+SERVICES = ["ec2", "organizations", "sts"]
 MODELS = ["service-2", "paginators-1", "waiters-2", "endpoint-rule-set-1"]
 
 

@@ -230,7 +230,8 @@ fn instance_fault(refusal: &InstanceRefusal) -> ApiFault {
 mod tests {
     #[test]
     fn each_service_has_an_action_once() {
-        for actions in [crate::ec2::ACTIONS, crate::sts::ACTIONS] {
+        use crate::{ec2, iam, organizations, sts};
+        for actions in [ec2::ACTIONS, iam::ACTIONS, organizations::ACTIONS, sts::ACTIONS] {
             let mut names = actions.to_vec();
             names.sort_unstable();
             names.dedup();

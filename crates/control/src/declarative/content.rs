@@ -122,9 +122,9 @@ impl Content {
         attributes.check_names(&path, &names)?;
         if let Some(defaults) = attributes.children.get(DEFAULTS) {
             let path = format!("{path}.{DEFAULTS}");
-            let names: Vec<_> = Default::ALL.iter().map(|option| option.name()).collect();
+            let names: Vec<_> = Setting::ALL.iter().map(|option| option.name()).collect();
             defaults.check_names(&path, &names)?;
-            for option in Default::ALL {
+            for option in Setting::ALL {
                 let Some(node) = defaults.children.get(option.name()) else { continue };
                 let path = format!("{path}.{}", option.name());
                 let value = node.single(&path)?;
@@ -243,7 +243,7 @@ fn read_allowed(path: &str, value: &Value) -> Result<Allowed, ContentRefusal> {
 
 /// A default for metadata options that a policy sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Default {
+pub(super) enum Setting {
     HttpTokens,
     HopLimit,
     HttpEndpoint,
@@ -259,7 +259,7 @@ pub(super) enum Said {
     Switch(Option<Switch>),
 }
 
-impl Default {
+impl Setting {
     pub(super) const ALL: [Self; 5] = [
         Self::HttpTokens,
         Self::HopLimit,

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::MetadataDefaults;
 use serde_json::Value;
 
-use super::content::{
-    ATTRIBUTES, Allowed, Content, DEFAULTS, Default as Option_, MESSAGE, Node, Said,
-};
+use super::content::{ATTRIBUTES, Allowed, Content, DEFAULTS, MESSAGE, Node, Said, Setting};
 
 /// What is told where no policy says it (control plane, 5.8).
 const DEFAULT_MESSAGE: &str = "This action is denied due to an organizational policy in effect";
@@ -58,20 +56,20 @@ impl Effective {
         node.shown()?;
         let mut defaults = MetadataDefaults::default();
         let MetadataDefaults { options, http_tokens_enforced } = &mut defaults;
-        for option in Option_::ALL {
+        for option in Setting::ALL {
             let value = node.children.get(option.name()).and_then(|node| node.value.as_ref());
             // Values were checked when they were written.
             let Some(Ok(said)) = value.map(|value| option.read(value)) else { continue };
             match (option, said) {
-                (Option_::HttpTokens, Said::Tokens(tokens)) => options.http_tokens = tokens,
-                (Option_::HopLimit, Said::HopLimit(hops)) => {
+                (Setting::HttpTokens, Said::Tokens(tokens)) => options.http_tokens = tokens,
+                (Setting::HopLimit, Said::HopLimit(hops)) => {
                     options.http_put_response_hop_limit = hops;
                 }
-                (Option_::HttpEndpoint, Said::Switch(switch)) => options.http_endpoint = switch,
-                (Option_::MetadataTags, Said::Switch(switch)) => {
+                (Setting::HttpEndpoint, Said::Switch(switch)) => options.http_endpoint = switch,
+                (Setting::MetadataTags, Said::Switch(switch)) => {
                     options.instance_metadata_tags = switch;
                 }
-                (Option_::TokensEnforced, Said::Switch(switch)) => *http_tokens_enforced = switch,
+                (Setting::TokensEnforced, Said::Switch(switch)) => *http_tokens_enforced = switch,
                 _ => {}
             }
         }

@@ -22,6 +22,14 @@ impl DefaultsInForce {
             Some(_) => OptionLayer::Organization,
         }
     }
+
+    /// Returns the word of EC2 for who sets them.
+    pub(crate) const fn managed_by(&self) -> &'static str {
+        match self.exception_message {
+            None => "account",
+            Some(_) => "declarative-policy",
+        }
+    }
 }
 
 /// Finds out which defaults are in force: those of the organization, or else the account's own.

@@ -197,7 +197,7 @@ proptest! {
         let levels: Vec<_> = contents.iter().map(|content| vec![read(content)]).collect();
         let set = Effective::of(&levels).metadata_defaults();
         let hops = set.and_then(|set| set.options.http_put_response_hop_limit);
-        prop_assert_eq!(hops.map(|hops| hops.as_hops()), expected.map(|(hops, _)| *hops));
+        prop_assert_eq!(hops.map(model::HopLimit::as_hops), expected.map(|(hops, _)| *hops));
     }
 
     /// Whatever stands there is read or refused.

@@ -4,9 +4,7 @@
 
 use std::str::FromStr;
 
-use model::{
-    HopLimit, HttpTokens, MetadataDefaults, OptionLayer, OptionsChange, Resource, Switch,
-};
+use model::{HopLimit, HttpTokens, MetadataDefaults, OptionsChange, Resource, Switch};
 use serde::{Deserialize, Serialize};
 
 use store::Snapshot;
@@ -102,8 +100,7 @@ impl Action for GetInstanceMetadataDefaults {
 
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let in_force = declarative::in_force(&desk.store.snapshot(), &desk.scope);
-        let is_of_organization = in_force.layer() == OptionLayer::Organization;
-        let managed_by = if is_of_organization { "declarative-policy" } else { "account" };
+        let managed_by = in_force.managed_by();
         let MetadataDefaults { options, http_tokens_enforced } = in_force.defaults;
         Ok(Answer::of(GetInstanceMetadataDefaultsAnswer {
             account_level: DefaultsElement {

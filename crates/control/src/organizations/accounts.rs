@@ -23,6 +23,7 @@ pub(crate) struct DescribeAccount {
 /// Puts an account into another unit, or into the root.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the members of the request")]
 pub(crate) struct MoveAccount {
     account_id: AccountId,
     source_parent_id: Target,

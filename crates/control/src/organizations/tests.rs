@@ -308,3 +308,11 @@ fn actions_ask_for_what_they_are_about() {
     assert!(allowed(&user, "ListPolicies", json!({"Filter": SCP})));
     assert!(!allowed(&user, "ListPolicies", json!({"Filter": "DECLARATIVE_POLICY_EC2"})));
 }
+
+#[test]
+fn the_readme_names_every_action() {
+    let readme = include_str!("../../../../README.md");
+    let missing: Vec<_> =
+        ACTIONS.iter().filter(|action| !readme.contains(&format!("`{action}`"))).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
+}

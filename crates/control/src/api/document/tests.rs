@@ -176,6 +176,28 @@ fn json_and_cbor_say_the_same() {
     }
 }
 
+/// Its clients read the text and the reason from members with capitals.
+#[test]
+fn faults_of_organizations() {
+    let route = to(Service::Organizations, Protocol::Json11, "DetachPolicy");
+    let read = |fault: ApiFault| -> serde_json::Value {
+        let response = respond(&route, ID, Err(fault));
+        assert_eq!(response.status, 400);
+        assert_eq!(header(&response, "content-type"), Some("application/x-amz-json-1.1"));
+        serde_json::from_slice(&response.body).unwrap()
+    };
+    let namespace = "com.amazonaws.organizations.v20161128";
+    assert_eq!(
+        read(ApiFault::constraint_violation("OU_DEPTH_LIMIT_EXCEEDED", "Too deep.")),
+        json!({"__type": format!("{namespace}#ConstraintViolationException"),
+            "Message": "Too deep.", "Reason": "OU_DEPTH_LIMIT_EXCEEDED"})
+    );
+    assert_eq!(
+        read(ApiFault::unknown_operation()),
+        json!({"__type": format!("{namespace}#UnknownOperationException")})
+    );
+}
+
 #[test]
 fn an_answer_without_a_form_is_an_internal_error() {
     let response = respond(&ec2("A"), ID, Ok(Answer::of("no struct")));

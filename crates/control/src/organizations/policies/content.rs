@@ -18,7 +18,8 @@ pub(super) fn check(type_: PolicyType, name: &Line, content: &str) -> Result<(),
             let read = declarative::Content::parse(content);
             return read.map(drop).map_err(|refusal| match refusal {
                 declarative::ContentRefusal::TooLong { .. } => too_long(&refusal),
-                _ => ApiFault::malformed_policy_document_exception(refusal.to_string()),
+                declarative::ContentRefusal::At { .. }
+                | declarative::ContentRefusal::NotJson(_) => ApiFault::malformed_policy_document_exception(refusal.to_string()),
             });
         }
         PolicyType::ResourceControlPolicy => DocumentKind::ResourceControl,
