@@ -29,6 +29,7 @@ test-all: export IMDS_TEST_KILLS = 100
 test-all: export IMDS_TEST_ATTACK_SECONDS = 30
 test-all: export IMDS_TEST_CHURN_SECONDS = 300
 test-all: export IMDS_TEST_NAMESPACES = 2000
+test-all: export POLICY_CASES = 300000
 test-all: CONTROL_FLAGS := --all
 test-all: PACKAGES += $(IMAGE_PACKAGES)
 test-all: test service whole-vm ## The same, with the long tests in full, what needs root, and a whole Debian

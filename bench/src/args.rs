@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Load(LoadArgs),
     /// Measure floor, nginx and imds, and print the table
     Run(RunArgs),
+    /// Measure the verdicts of the policy engine alone
+    Verdicts,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ use crate::request::Kind;
 use crate::servers::Brand;
 use crate::stats::{interval, median};
 use crate::table::Table;
+use crate::verdicts;
 
 pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) const KIB: f64 = 1024.0;
@@ -138,6 +139,13 @@ fn resources(findings: &Findings) -> Vec<Bar> {
             ..Bar::figure("change of options answered until in force, p99", 5.0, "ms", in_force)
         },
     ];
+    let verdict = verdicts::dearest(&findings.verdicts);
+    let nanos = verdict.map(|verdict| verdict.nanos.clone()).unwrap_or_default();
+    let micros = nanos.iter().map(|nanos| nanos / 1e3).collect();
+    bars.push(Bar {
+        decimals: 2,
+        ..Bar::figure("verdict, ten documents of ten statements", verdicts::BAR / 1e3, "µs", micros)
+    });
     bars.splice(2..2, instances.map(|bar| Bar { decimals: 2, ..bar }));
     bars
 }

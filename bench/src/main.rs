@@ -13,6 +13,7 @@
 //!       ├─ memory ─────────────────────────► nginx · imds ──────────► kernel: resident pages
 //!       ├─ start ──────────────────────────► imds
 //!       ├─ change, walk ─── operator ──────► imds
+//!       ├─ verdicts ───────────────────────► the policy engine, in this process
 //!       └─ report ──► Markdown
 //! ```
 //!
@@ -42,6 +43,7 @@ mod servers;
 mod start;
 mod stats;
 mod table;
+mod verdicts;
 mod walk;
 
 use std::process::ExitCode;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         args::Command::Floor(args) => floor::serve(&args),
         args::Command::Load(args) => load::command(&args),
         args::Command::Run(args) => run::command(&args),
+        args::Command::Verdicts => run::verdicts(),
     };
     outcome.unwrap_or_else(|fault| {
         eprintln!("openimds-bench: {fault}");

@@ -16,6 +16,7 @@ use crate::servers::Brand;
 use crate::start::{STARTS, Starts};
 use crate::stats::millis;
 use crate::table::Table;
+use crate::verdicts::{self, Verdicts};
 use crate::walk::{PAGE, Walk};
 
 /// Everything that was measured.
@@ -27,6 +28,7 @@ pub(crate) struct Findings {
     pub(crate) starts: Option<Starts>,
     pub(crate) changes: Option<Changes>,
     pub(crate) fleets: Vec<Fleet>,
+    pub(crate) verdicts: Vec<Verdicts>,
     pub(crate) effort: Effort,
     pub(crate) mistakes: Mistakes,
 }
@@ -53,6 +55,7 @@ pub(crate) fn render(findings: &Findings, cores: Cores, nginx: &str) -> String {
         fleets(&findings.fleets),
         changes(findings),
         walks(&findings.fleets),
+        verdicts(&findings.verdicts),
         answers(&findings.mistakes),
     ];
     let sections: Vec<String> = sections.into_iter().filter(|text| !text.is_empty()).collect();
@@ -60,7 +63,7 @@ pub(crate) fn render(findings: &Findings, cores: Cores, nginx: &str) -> String {
 }
 
 const NOT_HERE: &str = "\
-Not measured by this command: the io_uring driver, and policy verdicts.\n";
+Not measured by this command: the io_uring driver.\n";
 
 fn costs(costs: &Costs) -> Table {
     let mut table = Table::new([
@@ -266,6 +269,26 @@ fn walks(fleets: &[Fleet]) -> String {
         "## Instances described\n\n{table}\n`DescribeInstances` of fleets as above, in pages of {PAGE}, \
          and of the one instance that has a tag, each over a connection of its own. Resident memory \
          of the server before, and the most meanwhile.\n"
+    )
+}
+
+/// Writes what verdicts cost, with their bar.
+pub(crate) fn verdicts(verdicts: &[Verdicts]) -> String {
+    let mut table = Table::new(["policies", "statements", "ns a verdict", "bar, ns"]);
+    for shape in verdicts {
+        table.row([
+            shape.shape.to_owned(),
+            shape.statements.to_string(),
+            spread(&shape.nanos, 0),
+            if shape.has_bar() { format!("≤ {:.0}", verdicts::BAR) } else { String::new() },
+        ]);
+    }
+    format!(
+        "## Verdicts\n\n{table}\nOne launch by the role of an instance, with the condition keys that \
+         EC2 has for it, decided by the policy engine in this process, on one core: ten documents \
+         of ten statements that deny, each of which is held against the request because none \
+         applies, and one that allows; then the documented examples, the first of which to deny \
+         ends it. Deciding allocates nothing, which a test of the engine holds.\n"
     )
 }
 

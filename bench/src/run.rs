@@ -14,7 +14,7 @@ use crate::report::{self, Findings};
 use crate::request::Kind;
 use crate::sample::{DISTURBED, Sample};
 use crate::servers::{Brand, Programs, Server};
-use crate::{Fault, change, cpu, fleet, latency, memory, start};
+use crate::{Fault, change, cpu, fleet, latency, memory, start, verdicts};
 
 /// Processes of each server whose memory is measured.
 const FOOTPRINTS: usize = 3;
@@ -155,8 +155,18 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
         fleets = fleet::measure(&programs, &sizes, &mut effort, &mut mistakes)?;
     }
 
-    let findings =
-        Findings { costs, latencies, footprints, starts, changes, fleets, effort, mistakes };
+    let verdicts = verdicts::measure()?;
+    let findings = Findings {
+        costs,
+        latencies,
+        footprints,
+        starts,
+        changes,
+        fleets,
+        verdicts,
+        effort,
+        mistakes,
+    };
     let report = report::render(&findings, cores, &nginx);
     print!("{report}");
     if let Some(file) = &args.save {
@@ -166,6 +176,12 @@ pub(crate) fn command(args: &RunArgs) -> Result<ExitCode, Fault> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// `openimds-bench verdicts`.
+pub(crate) fn verdicts() -> Result<ExitCode, Fault> {
+    print!("{}", report::verdicts(&verdicts::measure()?));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn footprints(programs: &Programs, brand: Brand) -> Result<Vec<Footprint>, Fault> {

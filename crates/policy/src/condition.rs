@@ -5,7 +5,7 @@ use model::Timestamp;
 
 use crate::operator::{Comparison, Missing, Operator, Order, Polarity, Quantifier};
 use crate::pattern::{BadVariable, Pattern, Syntax, Variables, Wildcards};
-use crate::request::{Context, Typed, Value};
+use crate::request::{Context, Key, Typed, Value};
 use crate::value::{self, Decimal};
 
 /// A line of a `Condition`: one key under one operator. All lines of a statement must hold.
@@ -14,8 +14,7 @@ pub struct Test {
     operator: Operator,
     /// As written, for people.
     key: Box<str>,
-    /// In lower case, as it is looked up.
-    plain_key: Box<str>,
+    lookup: Key,
     /// As written, for people.
     texts: Box<[Box<str>]>,
     operands: Box<[Operand]>,
@@ -31,7 +30,8 @@ enum Operand {
     Time(Timestamp),
     Bool(bool),
     Block(IpNet),
-    Bytes(Box<[u8]>),
+    /// Base64, which has one form for its bytes.
+    Bytes(Box<str>),
     /// It cannot be read, and so matches nothing.
     Unreadable,
 }
@@ -65,8 +65,8 @@ impl Test {
     ) -> Result<Self, BadVariable> {
         let operands = texts.iter().map(|text| Operand::read(operator.comparison, text, variables));
         let operands = operands.collect::<Result<_, _>>()?;
-        let plain_key = key.to_lowercase().into();
-        Ok(Self { operator, key: key.into(), plain_key, texts: texts.into(), operands })
+        let lookup = Key::of(key);
+        Ok(Self { operator, key: key.into(), lookup, texts: texts.into(), operands })
     }
 
     /// Returns the operator.
@@ -92,7 +92,7 @@ impl Test {
 
     /// Returns the values that the request has for the key.
     pub(crate) fn found<'c>(&self, context: &'c Context) -> &'c [Value] {
-        context.values(&self.plain_key)
+        context.values(&self.lookup)
     }
 
     /// Says whether the test holds, and if not, why.
@@ -142,7 +142,7 @@ impl Operand {
             Comparison::String => Some(Self::Text(Pattern::parse(text, exact)?)),
             Comparison::StringIgnoreCase => Some(Self::IgnoringCase(Pattern::parse(text, exact)?)),
             Comparison::StringLike => Some(Self::Text(Pattern::parse(text, like)?)),
-            Comparison::Binary => value::bytes(text).map(|bytes| Self::Bytes(bytes.into())),
+            Comparison::Binary => value::is_base64(text).then(|| Self::Bytes(text.into())),
             Comparison::Bool | Comparison::Null => value::truth(text).map(Self::Bool),
             Comparison::Date(_) => value::time(text).map(Self::Time),
             Comparison::Ip => value::block(text).map(Self::Block),
@@ -172,7 +172,7 @@ impl Operand {
             Self::Time(time) => value.time_read().is_some_and(|v| order.holds(&v, time)),
             Self::Bool(wanted) => value::truth(text) == Some(*wanted),
             Self::Block(block) => value.address_read().is_some_and(|v| block.contains(&v)),
-            Self::Bytes(bytes) => value.is_bytes(bytes),
+            Self::Bytes(bytes) => value.is_text_or_bytes() && *text == **bytes,
             Self::Unreadable => false,
         }
     }
@@ -196,7 +196,7 @@ impl Value {
             Typed::Text => value::time(self.as_text()),
             Typed::Number(number) => number.as_seconds(),
             Typed::Time(time) => Some(*time),
-            Typed::Bool(_) | Typed::Address(_) | Typed::Bytes(_) => None,
+            Typed::Bool(_) | Typed::Address(_) | Typed::Bytes => None,
         }
     }
 
@@ -204,15 +204,13 @@ impl Value {
         match &self.typed {
             Typed::Text => value::address(self.as_text()),
             Typed::Address(address) => Some(*address),
-            Typed::Number(_) | Typed::Time(_) | Typed::Bool(_) | Typed::Bytes(_) => None,
+            Typed::Number(_) | Typed::Time(_) | Typed::Bool(_) | Typed::Bytes => None,
         }
     }
 
-    /// Texts are taken for base64, which has one form for its bytes.
-    fn is_bytes(&self, bytes: &[u8]) -> bool {
+    fn is_text_or_bytes(&self) -> bool {
         match &self.typed {
-            Typed::Bytes(known) => **known == *bytes,
-            Typed::Text => value::bytes(self.as_text()).is_some_and(|known| known == bytes),
+            Typed::Bytes | Typed::Text => true,
             Typed::Number(_) | Typed::Time(_) | Typed::Bool(_) | Typed::Address(_) => false,
         }
     }

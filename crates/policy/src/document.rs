@@ -8,7 +8,7 @@ use crate::operator::{Comparison, KeyType, Operator};
 use crate::pattern::{BadVariable, Pattern, Syntax, Variables, Wildcards, is_key};
 use crate::principals::{Named, Principals, Sense};
 use crate::refusal::{DocumentRefusal, Wrong};
-use crate::statement::{Effect, Listed, Statement};
+use crate::statement::{Effect, Listed, Services, Statement};
 use crate::value::truth;
 
 // LIMIT: the longest document of any kind, with several times as much white space.
@@ -125,13 +125,23 @@ impl Reader {
             }
             None => None,
         };
-        let principals = self.principals(members, place)?;
+        let principals = self.principals(members, effect, place)?;
         let tests = match member(members, "Condition") {
             Some(node) => self.condition(node, place.key("Condition"))?,
             None => Vec::new(),
         };
-        let index = before.len();
-        Ok(Statement { index, sid, effect, principals, actions, resources, tests: tests.into() })
+        let same = |last: &Statement| last.resources == resources;
+        Ok(Statement {
+            index: before.len(),
+            sid,
+            effect,
+            principals,
+            services: Services::of(&actions),
+            actions,
+            repeats_resources: before.last().is_some_and(same),
+            resources,
+            tests: tests.into(),
+        })
     }
 
     fn missing(&self, element: &'static str, place: Place<'_>) -> DocumentRefusal {
@@ -162,7 +172,12 @@ impl Reader {
         Ok(Some(sid.into()))
     }
 
-    fn principals(&self, members: &Object, place: Place<'_>) -> Read<Option<Principals>> {
+    fn principals(
+        &self,
+        members: &Object,
+        effect: Effect,
+        place: Place<'_>,
+    ) -> Read<Option<Principals>> {
         let Some((name, sense, node)) = either(members, ["Principal", "NotPrincipal"], place)?
         else {
             return match self.kind.principal() {
@@ -170,7 +185,13 @@ impl Reader {
                 Presence::Required | Presence::Everyone => Err(self.missing("Principal", place)),
             };
         };
+        if sense == Sense::AllButThese && self.kind == DocumentKind::Trust {
+            return Err(self.forbidden(name, place));
+        }
         let place = place.key(name);
+        if sense == Sense::AllButThese && effect == Effect::Allow {
+            return Err(DocumentRefusal::at(place, Wrong::NotPrincipalAllows));
+        }
         let named = match node {
             Node::Text(text) if text == "*" => vec![Named::Everyone],
             Node::Text(text) => {

@@ -1,15 +1,13 @@
 //! How a verdict came about, as a tree: built when somebody asks, never while deciding.
 
-use std::fmt;
-
-use crate::condition::Test;
+use crate::condition::{Failure, Test};
 use crate::decide::{Guardrail, Layers, ResourcePolicies, decide, is_bound_by_service_control};
 use crate::policy::{Policy, Source};
 use crate::request::Request;
-use crate::statement::{Effect, Match};
+use crate::statement::{Before, Effect, Match};
 use crate::verdict::{Layer, Verdict};
 
-/// Everything that was looked at for a verdict.
+/// Everything that was looked at for a verdict. Its text is a tree, for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation<'p> {
     /// The verdict.
@@ -27,10 +25,25 @@ pub struct Branch<'p> {
     pub layer: Layer,
     /// The level of the organization, for control policies.
     pub level: Option<&'p str>,
-    /// Why it has no leaves, if it has none.
-    pub note: Option<&'static str>,
+    /// What its policies say together.
+    pub says: Says,
     /// The statements of its policies, in order.
     pub leaves: Vec<Leaf<'p>>,
+}
+
+/// What the policies of a layer, or of a level of one, say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// One allows and none denies.
+    Allows,
+    /// One denies.
+    Denies,
+    /// The layer does not bind who asks, for this reason.
+    Exempt(&'static str),
+    /// There is no policy.
+    NoPolicy,
+    /// None allows and none denies.
+    Nothing,
 }
 
 /// A statement, held against the request.
@@ -40,7 +53,18 @@ pub struct Leaf<'p> {
     pub source: Source<'p>,
     /// What came of it; `None` for a policy that cannot be read.
     pub outcome: Option<Match<'p>>,
-    /// The values that the request has for the key of the test that does not hold.
+    /// Every line of its condition, if it is about this action on this resource by this principal.
+    pub trials: Vec<Trial<'p>>,
+}
+
+/// A line of a condition, held against the request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial<'p> {
+    /// The line.
+    pub test: &'p Test,
+    /// Why it does not hold, if it does not.
+    pub failure: Option<Failure>,
+    /// The values that the request has for its key.
     pub found: Vec<String>,
 }
 
@@ -50,26 +74,24 @@ pub fn explain<'p>(layers: &Layers<'p>, request: &Request) -> Explanation<'p> {
     guardrail(Layer::ResourceControl, layers.resource_control, request, &mut branches);
     if is_bound_by_service_control(request) {
         guardrail(Layer::ServiceControl, layers.service_control, request, &mut branches);
-    } else {
-        let note = Some("no such policy binds this principal");
-        let layer = Layer::ServiceControl;
-        branches.push(Branch { layer, level: None, note, leaves: Vec::new() });
+    } else if !matches!(layers.service_control, Guardrail::NotInForce) {
+        branches.push(Branch::exempt(Layer::ServiceControl, "none binds this principal"));
     }
     match &layers.resource {
         ResourcePolicies::Attached(policies) => {
-            branches.push(branch(Layer::Resource, None, policies, request));
+            branches.push(Branch::of(Layer::Resource, None, policies, request));
         }
         ResourcePolicies::Decisive(policy) => {
-            branches.push(branch(Layer::Resource, None, &[policy], request));
+            branches.push(Branch::of(Layer::Resource, None, &[policy], request));
         }
         ResourcePolicies::None => {}
     }
-    branches.push(branch(Layer::Identity, None, layers.identity, request));
+    branches.push(Branch::of(Layer::Identity, None, layers.identity, request));
     if let Some(policy) = layers.boundary {
-        branches.push(branch(Layer::Boundary, None, &[policy], request));
+        branches.push(Branch::of(Layer::Boundary, None, &[policy], request));
     }
     if let Some(policies) = layers.session {
-        branches.push(branch(Layer::Session, None, policies, request));
+        branches.push(Branch::of(Layer::Session, None, policies, request));
     }
     let (who, action) = (&request.principal().arn, request.action());
     let question = format!("{who} asks for {action} on {}", request.resource());
@@ -83,84 +105,69 @@ fn guardrail<'p>(
     branches: &mut Vec<Branch<'p>>,
 ) {
     if matches!(guardrail, Guardrail::ManagementAccount) {
-        let note = Some("none binds the management account");
-        branches.push(Branch { layer, level: None, note, leaves: Vec::new() });
+        branches.push(Branch::exempt(layer, "none binds the management account"));
     }
-    let levels = guardrail.levels().iter();
-    branches.extend(levels.map(|level| branch(layer, Some(level.name), level.policies, request)));
+    let of =
+        |level: &crate::Level<'p>| Branch::of(layer, Some(level.name), level.policies, request);
+    branches.extend(guardrail.levels().iter().map(of));
 }
 
-fn branch<'p>(
-    layer: Layer,
-    level: Option<&'p str>,
-    policies: &[&'p Policy],
-    request: &Request,
-) -> Branch<'p> {
-    let mut leaves = Vec::new();
-    for &policy in policies {
-        if policy.refusal().is_some() {
-            let source = Source { policy, statement: None };
-            leaves.push(Leaf { source, outcome: None, found: Vec::new() });
-        }
-        for statement in policy.statements() {
-            let outcome = statement.hold(request);
-            let found = match outcome {
-                Match::Condition(test, _) => found(test, request),
-                Match::Action | Match::Applies(_) | Match::Principal | Match::Resource => {
-                    Vec::new()
-                }
-            };
-            let source = Source { policy, statement: Some(statement) };
-            leaves.push(Leaf { source, outcome: Some(outcome), found });
-        }
+impl<'p> Branch<'p> {
+    fn exempt(layer: Layer, why: &'static str) -> Self {
+        Self { layer, level: None, says: Says::Exempt(why), leaves: Vec::new() }
     }
-    let note = policies.is_empty().then_some("there is none");
-    Branch { layer, level, note, leaves }
-}
 
-fn found(test: &Test, request: &Request) -> Vec<String> {
-    test.found(request.context()).iter().map(|value| value.as_text().to_owned()).collect()
-}
-
-impl fmt::Display for Explanation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.question)?;
-        writeln!(f, "{}", self.verdict)?;
-        for branch in &self.branches {
-            write!(f, "├─ {}", branch.layer.names().1)?;
-            if let Some(level) = branch.level {
-                write!(f, " at `{level}`")?;
+    fn of(
+        layer: Layer,
+        level: Option<&'p str>,
+        policies: &[&'p Policy],
+        request: &Request,
+    ) -> Self {
+        let mut leaves = Vec::new();
+        for &policy in policies {
+            if policy.refusal().is_some() {
+                let source = Source { policy, statement: None };
+                leaves.push(Leaf { source, outcome: None, trials: Vec::new() });
             }
-            match branch.note {
-                Some(note) => writeln!(f, ": {note}")?,
-                None => writeln!(f)?,
-            }
-            for leaf in &branch.leaves {
-                writeln!(f, "│  ├─ {leaf}")?;
+            let mut before = Before::default();
+            for statement in policy.statements() {
+                let outcome = statement.hold(request, &mut before);
+                let tests = match outcome {
+                    Match::Applies(_) | Match::Condition(..) => statement.tests(),
+                    Match::Action | Match::Principal | Match::Resource => &[],
+                };
+                let trials = tests.iter().map(|test| Trial::of(test, request)).collect();
+                let source = Source { policy, statement: Some(statement) };
+                leaves.push(Leaf { source, outcome: Some(outcome), trials });
             }
         }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Leaf<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let effect = self.source.statement.map_or(Effect::Deny, crate::Statement::effect);
-        let effect = match effect {
-            Effect::Allow => "allow",
-            Effect::Deny => "deny",
+        let applies = |effect| leaves.iter().any(|leaf| leaf.effect() == effect && leaf.applies());
+        let says = match policies {
+            [] => Says::NoPolicy,
+            _ if applies(Effect::Deny) => Says::Denies,
+            _ if applies(Effect::Allow) => Says::Allows,
+            _ => Says::Nothing,
         };
-        write!(f, "{effect}, {}: ", self.source)?;
-        match self.outcome {
-            None => f.write_str("applies to everything"),
-            Some(Match::Action) => f.write_str("about another action"),
-            Some(Match::Applies(_)) => f.write_str("applies"),
-            Some(Match::Principal) => f.write_str("about another principal"),
-            Some(Match::Resource) => f.write_str("about another resource"),
-            Some(Match::Condition(test, failure)) => {
-                write!(f, "{test} does not hold: {failure}")?;
-                if self.found.is_empty() { Ok(()) } else { write!(f, " ({:?})", self.found) }
-            }
-        }
+        Self { layer, level, says, leaves }
+    }
+}
+
+impl Leaf<'_> {
+    /// Returns what the statement does where it applies. What cannot be read denies.
+    pub fn effect(&self) -> Effect {
+        self.source.statement.map_or(Effect::Deny, crate::Statement::effect)
+    }
+
+    /// Whether it applies to the request.
+    pub fn applies(&self) -> bool {
+        matches!(self.outcome, None | Some(Match::Applies(_)))
+    }
+}
+
+impl<'p> Trial<'p> {
+    fn of(test: &'p Test, request: &Request) -> Self {
+        let values = test.found(request.context()).iter();
+        let found = values.map(|value| value.as_text().to_owned()).collect();
+        Self { test, failure: test.check(request.context()).err(), found }
     }
 }

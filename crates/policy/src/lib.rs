@@ -42,13 +42,14 @@ mod principals;
 mod refusal;
 mod request;
 mod statement;
+mod tree;
 mod value;
 mod verdict;
 
 pub use condition::{Failure, Test};
 pub use decide::{Guardrail, Layers, Level, ResourcePolicies, decide};
 pub use document::DOCUMENT_BYTES_MAX;
-pub use explain::{Branch, Explanation, Leaf, explain};
+pub use explain::{Branch, Explanation, Leaf, Says, Trial, explain};
 pub use kind::DocumentKind;
 pub use operator::{Comparison, Missing, OPERATORS, Operator, Order, Polarity, Quantifier};
 pub use policy::{Doubt, Policy, Source};

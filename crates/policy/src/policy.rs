@@ -6,7 +6,7 @@ use crate::kind::DocumentKind;
 use crate::principals::Naming;
 use crate::refusal::DocumentRefusal;
 use crate::request::Request;
-use crate::statement::{Effect, Match, Statement};
+use crate::statement::{Before, Effect, Match, Statement};
 
 /// A compiled document, with the name that verdicts call it by.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,9 +126,10 @@ impl<'p> Finding<'p> {
                 finding.deny = Some(Source { policy, statement: None });
                 return finding;
             }
+            let mut before = Before::default();
             for statement in policy.statements() {
                 let source = Source { policy, statement: Some(statement) };
-                match (statement.hold(request), statement.effect()) {
+                match (statement.hold(request, &mut before), statement.effect()) {
                     (Match::Applies(_), Effect::Deny) => {
                         finding.deny = Some(source);
                         return finding;

@@ -38,7 +38,7 @@ pub enum Naming {
     Everyone,
     /// By the role of the session.
     Role,
-    /// By the service, the provider, or the root user: there is nobody else behind that name.
+    /// As the service, or by the provider: there is nobody else behind that name.
     Provider,
     /// As the user.
     User,
@@ -83,10 +83,9 @@ impl Named {
             }
             Self::Arn(arn) if **arn == *principal.arn => Some(match principal.kind {
                 PrincipalKind::User { .. } => Naming::User,
-                PrincipalKind::RoleSession { .. } | PrincipalKind::ServiceLinkedSession { .. } => {
-                    Naming::Session
-                }
-                PrincipalKind::Federated { .. } => Naming::Session,
+                PrincipalKind::Federated { .. }
+                | PrincipalKind::RoleSession { .. }
+                | PrincipalKind::ServiceLinkedSession { .. } => Naming::Session,
                 PrincipalKind::Anonymous | PrincipalKind::Root | PrincipalKind::Service { .. } => {
                     return None;
                 }
@@ -122,10 +121,34 @@ impl Named {
 impl Principals {
     /// Says how closely this is about who asks: `None` if it is not.
     pub(crate) fn names(&self, principal: &Principal) -> Option<Naming> {
-        let closest = self.named.iter().filter_map(|named| named.names(principal)).max();
         match self.sense {
-            Sense::These => closest,
-            Sense::AllButThese => closest.is_none().then_some(Naming::Everyone),
+            Sense::These => self.namings(principal).max(),
+            Sense::AllButThese => (!self.excepts(principal)).then_some(Naming::Everyone),
         }
+    }
+
+    fn namings(&self, principal: &Principal) -> impl Iterator<Item = Naming> {
+        self.named.iter().filter_map(|named| named.names(principal))
+    }
+
+    /// EC2: a `NotPrincipal` that denies is held against the account, then the role or the user. So
+    /// who belongs to an account is excepted only if both are named.
+    fn excepts(&self, principal: &Principal) -> bool {
+        let has =
+            |wanted: &[Naming]| self.namings(principal).any(|naming| wanted.contains(&naming));
+        let has_account = || has(&[Naming::Account]);
+        has(&[Naming::Everyone])
+            || match principal.kind {
+                PrincipalKind::Anonymous => false,
+                PrincipalKind::Root => has_account(),
+                PrincipalKind::Service { .. } | PrincipalKind::Federated { .. } => {
+                    has(&[Naming::Provider])
+                }
+                PrincipalKind::RoleSession { .. }
+                | PrincipalKind::ServiceLinkedSession { .. }
+                | PrincipalKind::User { .. } => {
+                    has_account() && has(&[Naming::Role, Naming::Session, Naming::User])
+                }
+            }
     }
 }

@@ -100,6 +100,9 @@ pub enum Wrong {
         /// The kind of the document.
         kind: DocumentKind,
     },
+    /// What nobody named would be allowed to whoever comes.
+    #[error("`NotPrincipal` stands with `Deny` alone: name those who are allowed in a `Principal`")]
+    NotPrincipalAllows,
     /// No operator has this name.
     #[error("`{0}` is not a condition operator: see docs/decisions/0016-policy-engine.md")]
     Operator(String),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use model::{AccountId, Timestamp};
 
+use crate::statement::Services;
 use crate::value::Decimal;
 
 // LIMIT: the richest context of a documented action has some sixty keys, tags included.
@@ -50,7 +51,8 @@ pub(crate) enum Typed {
     Time(Timestamp),
     Bool(bool),
     Address(IpAddr),
-    Bytes(Box<[u8]>),
+    /// The text is their base64.
+    Bytes,
 }
 
 impl Value {
@@ -91,7 +93,7 @@ impl Value {
     pub fn bytes(bytes: &[u8]) -> Self {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(bytes).into();
-        Self { text, typed: Typed::Bytes(bytes.into()), number: None }
+        Self { text, typed: Typed::Bytes, number: None }
     }
 
     /// Returns the value as text.
@@ -100,12 +102,47 @@ impl Value {
     }
 }
 
+/// The name of a condition key, as it is looked up: the case of its letters means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// A number that two names seldom share. Its first bits are the drawer of a context.
+    number: u64,
+    /// In lower case.
+    name: Box<str>,
+}
+
+impl Key {
+    pub(crate) fn of(name: &str) -> Self {
+        let name = name.to_lowercase().into_boxed_str();
+        // FNV-1a. Names may be made to share a number: then they are compared.
+        let add = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        Self { number: name.bytes().fold(0xcbf2_9ce4_8422_2325, add), name }
+    }
+
+    fn drawer(&self) -> usize {
+        // As many bits as `DRAWERS` has values.
+        (self.number >> 58) as usize
+    }
+}
+
+// LIMIT: the keys of the richest context seldom share a drawer of so many.
+const DRAWERS: usize = 64;
+
 /// What is known about a request: condition keys and their values.
 ///
-/// INVARIANT: the keys are in lower case and in order, the shorter ones first, and none stands there
-/// twice.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Context(Vec<(Box<str>, Vec<Value>)>);
+/// INVARIANT: the keys are in order, by their numbers, and none stands there twice; those of a
+/// drawer begin at the place that it says, and are followed by those of the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Context {
+    keys: Vec<(Key, Vec<Value>)>,
+    drawers: [u16; DRAWERS],
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self { keys: Vec::new(), drawers: [0; DRAWERS] }
+    }
+}
 
 impl Context {
     /// Sets a key, whatever the case of its letters. A key without values is there, and empty.
@@ -122,15 +159,18 @@ impl Context {
         for value in &values {
             check_length(&value.text)?;
         }
-        let key = key.to_lowercase().into_boxed_str();
-        match self.0.binary_search_by(|(known, _)| order(known, &key)) {
+        let key = Key::of(key);
+        match self.keys.binary_search_by(|(known, _)| known.cmp(&key)) {
             Ok(at) => {
-                if let Some((_, known)) = self.0.get_mut(at) {
+                if let Some((_, known)) = self.keys.get_mut(at) {
                     *known = values;
                 }
             }
-            Err(_) if self.0.len() >= CONTEXT_KEYS_MAX => return Err(RequestRefusal::Keys),
-            Err(at) => self.0.insert(at, (key, values)),
+            Err(_) if self.keys.len() >= CONTEXT_KEYS_MAX => return Err(RequestRefusal::Keys),
+            Err(at) => {
+                self.drawers.iter_mut().skip(key.drawer() + 1).for_each(|start| *start += 1);
+                self.keys.insert(at, (key, values));
+            }
         }
         Ok(())
     }
@@ -147,30 +187,25 @@ impl Context {
 
     /// Returns every key, in lower case, with its values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Value])> {
-        self.0.iter().map(|(key, values)| (&**key, &**values))
+        self.keys.iter().map(|(key, values)| (&*key.name, &**values))
     }
 
-    /// Returns the values of a key in lower case: none if it is not there.
-    pub(crate) fn values(&self, key: &str) -> &[Value] {
-        self.0
-            .binary_search_by(|(known, _)| order(known, key))
-            .ok()
-            .and_then(|at| self.0.get(at))
+    /// Returns the values of a key: none if it is not there.
+    pub(crate) fn values(&self, key: &Key) -> &[Value] {
+        let start = self.drawers.get(key.drawer()).copied().unwrap_or_default();
+        let keys = self.keys.get(usize::from(start)..).unwrap_or_default().iter();
+        keys.take_while(|(known, _)| known.number <= key.number)
+            .find(|(known, _)| known == key)
             .map_or(&[], |(_, values)| values)
     }
 
-    /// Returns the text of a key in lower case that has one value.
-    pub(crate) fn single(&self, key: &str) -> Option<&str> {
+    /// Returns the text of a key that has one value.
+    pub(crate) fn single(&self, key: &Key) -> Option<&str> {
         match self.values(key) {
             [only] => Some(only.as_text()),
             [] | [_, ..] => None,
         }
     }
-}
-
-/// Lengths differ more often than first letters, and compare at once.
-fn order(left: &str, right: &str) -> std::cmp::Ordering {
-    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
 fn check_length(text: &str) -> Result<(), RequestRefusal> {
@@ -280,6 +315,8 @@ pub struct Request {
     action: String,
     /// The action in lower case, as it is compared.
     pub(crate) plain_action: String,
+    /// The service of the action.
+    pub(crate) service: Services,
     pub(crate) resource: String,
     pub(crate) resource_account: AccountId,
     pub(crate) context: Context,
@@ -313,6 +350,7 @@ impl Request {
             principal,
             action: action.to_owned(),
             plain_action: action.to_ascii_lowercase(),
+            service: Services::of_action(action),
             resource: resource.to_owned(),
             resource_account,
             context,

@@ -22,10 +22,14 @@ pub struct Statement {
     pub(crate) effect: Effect,
     /// None in the kinds that have none: they are about whoever they are attached to.
     pub(crate) principals: Option<Principals>,
+    /// The services that it can be about.
+    pub(crate) services: Services,
     /// In lower case.
     pub(crate) actions: Listed,
     /// None in a trust policy: it is about its role.
     pub(crate) resources: Option<Listed>,
+    /// Whether the statement before it is about the very same resources.
+    pub(crate) repeats_resources: bool,
     pub(crate) tests: Box<[Test]>,
 }
 
@@ -36,6 +40,16 @@ pub(crate) struct Listed {
     pub(crate) patterns: Box<[Pattern]>,
     /// As written, for people.
     pub(crate) texts: Box<[Box<str>]>,
+}
+
+/// A set of services, which may seem to have more than it has: a bit for each, shared by some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Services(u64);
+
+/// What the statement before came to, for one that repeats a part of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Before {
+    is_about_resource: Option<bool>,
 }
 
 /// What came of holding a statement against a request. Only the first difference is told.
@@ -84,12 +98,20 @@ impl Statement {
         &self.tests
     }
 
-    /// Holds the statement against a request.
-    pub(crate) fn hold<'p>(&'p self, request: &Request) -> Match<'p> {
-        if !self.actions.has(&request.plain_action, request) {
+    /// Holds the statement against a request. Statements are held in their order, with one `before`
+    /// for all of a policy.
+    pub(crate) fn hold<'p>(&'p self, request: &Request, before: &mut Before) -> Match<'p> {
+        if !self.repeats_resources {
+            before.is_about_resource = None;
+        }
+        if !self.services.intersect(request.service)
+            || !self.actions.has(&request.plain_action, request)
+        {
             return Match::Action;
         }
-        if self.resources.as_ref().is_some_and(|listed| !listed.has(&request.resource, request)) {
+        let is_about =
+            || self.resources.as_ref().is_none_or(|listed| listed.has(&request.resource, request));
+        if !*before.is_about_resource.get_or_insert_with(is_about) {
             return Match::Resource;
         }
         // Without a principal it is attached to who asks, and names nobody closer than that.
@@ -104,6 +126,32 @@ impl Statement {
             }
         }
         Match::Applies(naming)
+    }
+}
+
+impl Services {
+    const ALL: Self = Self(u64::MAX);
+
+    /// Those of a list of actions.
+    pub(crate) fn of(actions: &Listed) -> Self {
+        let each = actions.texts.iter().map(|text| Self::of_action(text).0);
+        match actions.sense {
+            Sense::These => Self(each.fold(0, |all, one| all | one)),
+            Sense::AllButThese => Self::ALL,
+        }
+    }
+
+    /// That of `service:Name`, and all of `*`.
+    pub(crate) fn of_action(action: &str) -> Self {
+        let Some((service, _)) = action.split_once(':') else { return Self::ALL };
+        let add = |sum: u32, byte: u8| {
+            sum.wrapping_mul(31).wrapping_add(byte.to_ascii_lowercase().into())
+        };
+        Self(1 << (service.bytes().fold(0, add) % u64::BITS))
+    }
+
+    fn intersect(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 

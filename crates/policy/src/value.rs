@@ -72,9 +72,10 @@ pub(crate) fn address(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// Reads base64.
-pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
-    base64::engine::general_purpose::STANDARD.decode(text).ok()
+/// Whether this is base64, with its padding and without anything left over: the one form that its
+/// bytes have.
+pub(crate) fn is_base64(text: &str) -> bool {
+    base64::engine::general_purpose::STANDARD.decode(text).is_ok()
 }
 
 /// Reads a point in time: seconds since 1970, or the W3C's profile of ISO 8601, from the year alone

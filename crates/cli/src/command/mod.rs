@@ -7,6 +7,7 @@ pub(crate) mod get;
 mod identity;
 mod instance;
 mod notice;
+mod policy;
 mod print;
 mod serve;
 mod service;
@@ -53,6 +54,7 @@ pub(crate) fn definition() -> Command {
             instance::definition(),
             exec::definition(),
             doctor::definition(),
+            policy::definition(),
             identity::definition(),
             print::completions(),
             print::man(),
@@ -90,6 +92,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Outcome, Fault> {
         Some(("instance", matches)) => instance::run(matches).map(done),
         Some(("exec", matches)) => exec::run(matches).map(done),
         Some(("doctor", matches)) => doctor::run(matches),
+        Some(("policy", matches)) => policy::run(matches),
         Some(("identity", matches)) => identity::run(matches).map(done),
         Some(("completions", matches)) => print::run_completions(matches).map(done),
         Some(("man", matches)) => print::run_man(matches).map(done),

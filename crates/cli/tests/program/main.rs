@@ -13,6 +13,7 @@
 //! - [`attackers`]: callers that mean harm, and the limits that hold them;
 //! - [`credentials`]: where role credentials come from;
 //! - [`client_commands`]: the commands that need no server of their own, or ask one;
+//! - [`policies`]: what would be allowed under documents, and why;
 //! - [`operators`]: the management listener: metrics and health;
 //! - [`strange_requests`]: the management listener, asked what nobody should ask;
 //! - [`service`]: the server under a service manager, and what it may do there;
@@ -74,6 +75,7 @@ mod network_rows;
 mod operators;
 mod options;
 mod packets;
+mod policies;
 mod running;
 mod service;
 mod settings;

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::scene::Scene;
+use crate::sys::counting;
 use crate::{naive, scene};
 use policy::{
     Cause, Context, DocumentKind, Grant, Layer, OPERATORS, Policy, Source, Value, Verdict, decide,
@@ -81,7 +82,8 @@ fn every_verdict_is_as_written() {
         let request = scene.request();
         policies.with_layers(|layers| {
             let explanation = explain(layers, &request);
-            assert_eq!(decide(layers, &request), explanation.verdict, "{}", scene.title);
+            let (verdict, allocations) = counting(|| decide(layers, &request));
+            assert_eq!((verdict, allocations), (explanation.verdict, 0), "{}", scene.title);
             assert_eq!(
                 words(&explanation.verdict),
                 scene.expected,
@@ -118,7 +120,10 @@ fn the_table_of_verdicts_leaves_nothing_out() {
     }
     assert!(cases.iter().any(|scene| scene.expected.contains(" condition ")));
     for kind in ["user", "root", "session", "linked", "service", "federated", "anonymous"] {
-        assert!(cases.iter().any(|scene| scene.kind == kind), "no case of {kind}");
+        let mut of = cases.iter().filter(|scene| scene.kind == kind);
+        assert!(of.any(|scene| scene.expected.starts_with("allowed")), "{kind} is never allowed");
+        let mut of = cases.iter().filter(|scene| scene.kind == kind);
+        assert!(of.any(|scene| !scene.expected.starts_with("allowed")), "{kind} is always allowed");
     }
     let used: BTreeSet<_> = cases.iter().flat_map(Scene::policy_names).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policies");
@@ -160,7 +165,8 @@ fn every_operator_is_as_written() {
         let identity = [&policy];
         let layers = policy::Layers { identity: &identity, ..policy::Layers::EMPTY };
         let case = format!("{operator} {wanted} {found:?}");
-        assert_eq!(decide(&layers, &request).is_allowed(), holds, "{case}");
+        let (verdict, allocations) = counting(|| decide(&layers, &request));
+        assert_eq!((verdict.is_allowed(), allocations), (holds, 0), "{case}");
         let wanted: serde_json::Value = serde_json::from_str(&wanted).unwrap();
         let world = naive::World {
             identity: vec![serde_json::json!({"Version": "2012-10-17", "Statement": {
@@ -234,6 +240,7 @@ fn typed_values_compare_as_what_they_are() {
         let request = policy::Request::new(principal, "test:It", "*", account, context).unwrap();
         let identity = [&policy];
         let layers = policy::Layers { identity: &identity, ..policy::Layers::EMPTY };
-        assert_eq!(decide(&layers, &request).is_allowed(), holds, "{operator} {wanted}");
+        let (verdict, allocations) = counting(|| decide(&layers, &request));
+        assert_eq!((verdict.is_allowed(), allocations), (holds, 0), "{operator} {wanted}");
     }
 }

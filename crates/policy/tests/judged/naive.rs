@@ -115,11 +115,7 @@ fn speaks(policies: &[Value], effect: &str, ask: &Ask) -> bool {
 fn closeness(policies: &[Value], ask: &Ask) -> Vec<&'static str> {
     let mut found = Vec::new();
     for (statement, _) in applying(policies, "Allow", ask) {
-        if statement.get("NotPrincipal").is_some() {
-            found.push("everyone");
-        } else {
-            found.extend(names(&statement["Principal"], ask));
-        }
+        found.extend(names(&statement["Principal"], ask));
     }
     found
 }
@@ -152,6 +148,15 @@ fn names(principal: &Value, ask: &Ask) -> Vec<&'static str> {
     found
 }
 
+/// Whoever belongs to an account is excepted if the account is, and also the user or the role.
+fn excepts(not: &Value, ask: &Ask) -> bool {
+    let found = names(not, ask);
+    let has_account = found.contains(&"account");
+    found.contains(&"everyone")
+        || found.contains(&"provider")
+        || (has_account && (ask.kind == "root" || found.iter().any(|name| *name != "account")))
+}
+
 fn applies(statement: &Value, policy: &Value, ask: &Ask) -> bool {
     let new = policy["Version"] == "2012-10-17";
     let about = |names: [&str; 2], has: &dyn Fn(&str) -> bool| match statement.get(names[0]) {
@@ -165,7 +170,7 @@ fn applies(statement: &Value, policy: &Value, ask: &Ask) -> bool {
     };
     let principal = match (statement.get("Principal"), statement.get("NotPrincipal")) {
         (Some(these), _) => !names(these, ask).is_empty(),
-        (None, Some(not)) => names(not, ask).is_empty(),
+        (None, Some(not)) => !excepts(not, ask),
         (None, None) => true,
     };
     let none = serde_json::Map::new();

@@ -146,10 +146,11 @@ fn document() -> impl Strategy<Value = Value> {
         .prop_map(|(version, statements)| json!({ "Version": version, "Statement": statements }))
 }
 
-/// One that names principals; with a trust policy, no statement has a resource.
+/// One that names principals, or what a statement that denies excepts.
 fn naming() -> impl Strategy<Value = Value> {
-    (document(), principal(), prop::bool::weighted(0.2)).prop_map(|(mut document, who, not)| {
+    (document(), principal(), prop::bool::weighted(0.4)).prop_map(|(mut document, who, not)| {
         for statement in document["Statement"].as_array_mut().unwrap() {
+            let not = not && statement["Effect"] == "Deny";
             let name = if not { "NotPrincipal" } else { "Principal" };
             statement.as_object_mut().unwrap().insert(name.to_owned(), who.clone());
         }
@@ -157,10 +158,15 @@ fn naming() -> impl Strategy<Value = Value> {
     })
 }
 
-fn without_resources(mut document: Value) -> Value {
+/// As a trust policy, which has neither resources nor exceptions.
+fn trusting(mut document: Value) -> Value {
     for statement in document["Statement"].as_array_mut().unwrap() {
-        statement.as_object_mut().unwrap().remove("Resource");
-        statement.as_object_mut().unwrap().remove("NotResource");
+        let members = statement.as_object_mut().unwrap();
+        members.remove("Resource");
+        members.remove("NotResource");
+        if let Some(who) = members.remove("NotPrincipal") {
+            members.insert("Principal".to_owned(), who);
+        }
     }
     document
 }
@@ -238,7 +244,7 @@ fn case() -> impl Strategy<Value = Case> {
             case.scene.boundary = boundary.map(|d| case.name(d));
             case.scene.session = session.map(|d| vec![case.name(d)]);
             match named {
-                Some(d) if trust => case.scene.trust = Some(case.name(without_resources(d))),
+                Some(d) if trust => case.scene.trust = Some(case.name(trusting(d))),
                 Some(d) => case.scene.attached = vec![case.name(d)],
                 None => {}
             }

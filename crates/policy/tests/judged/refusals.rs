@@ -83,10 +83,13 @@ fn each_kind_has_its_size_and_elements() {
     }
     let all = r#""Effect": "Allow", "Action": "*", "Resource": "*""#;
     let named = |who: &str| of(&format!(r#"{all}, "Principal": {who}"#));
+    let trust = of(r#""Effect": "Deny", "Action": "*", "NotPrincipal": {"AWS": "123456789012"}"#);
     for (kind, text, words) in [
         (DocumentKind::Resource, of(all), "`Principal` is missing"),
         (DocumentKind::Trust, named("\"*\""), "has no `Resource`"),
         (DocumentKind::ServiceControl, named("\"*\""), "has no `Principal`"),
+        (DocumentKind::Trust, trust, "has no `NotPrincipal`"),
+        (DocumentKind::Resource, of(&format!(r#"{all}, "NotPrincipal": "*""#)), "`Deny` alone"),
         (DocumentKind::ResourceControl, named(r#"{"AWS": "123456789012"}"#), "\"*\""),
         (DocumentKind::Resource, named("\"everyone\""), "`AWS`, `Service`"),
         (DocumentKind::Resource, named("{}"), "at least one principal"),
