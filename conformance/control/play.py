@@ -63,7 +63,8 @@ STOPPING = Event()
 
 def settings():
     """The text of the config file of servers."""
-    roles = [f'[[role]]\nname = "{name}"\nsource = "built-in"\n' for name in ROLES]
+    everything = 'policies = ["AdministratorAccess"]\n'
+    roles = [f'[[role]]\nname = "{name}"\nsource = "built-in"\n{everything}' for name in ROLES]
     users = []
     for name, user in USERS.items():
         # A text of JSON is one of TOML too.
@@ -71,6 +72,7 @@ def settings():
         account = user["account_id"]
         users.append(
             f'[[user]]\nname = "{name}"\naccount_id = "{account}"\naccess_keys = [{{ {key} }}]\n'
+            + everything
         )
     return "\n".join(roles + users)
 

@@ -146,6 +146,10 @@ pub struct OrganizationalUnit {
     /// What it is in: a unit, or the root if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<OrganizationalUnitId>,
+    /// Whether the config file describes it: then it goes when the file no longer does. What an API
+    /// made stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub described: bool,
 }
 
 /// An account of an organization.
@@ -162,6 +166,9 @@ pub struct Member {
     /// When it joined.
     #[serde(default)]
     pub joined: Timestamp,
+    /// Whether the config file describes it, as with units.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub described: bool,
 }
 
 /// An organization: a root, units below it, and accounts in them. There is one, or none.
@@ -254,12 +261,14 @@ mod tests {
         let unit = |name: &str, parent: Option<&str>| OrganizationalUnit {
             name: line(name),
             parent: parent.map(|id| id.parse().unwrap()),
+            described: false,
         };
         let member = |name: &str, parent: Option<&str>| Member {
             name: line(name),
             email: line("a@example.org"),
             parent: parent.map(|id| id.parse().unwrap()),
             joined: Timestamp::default(),
+            described: false,
         };
         let first: AccountId = "111111111111".parse().unwrap();
         let second: AccountId = "222222222222".parse().unwrap();

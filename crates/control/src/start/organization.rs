@@ -1,0 +1,453 @@
+//! The organization that the config file describes.
+//!
+//! The file has the say on what it describes, at every start. What an API added to it stays: units,
+//! accounts, policies, and what was attached where.
+
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::{
+    AccountId, ControlPolicy, Line, Member, Organization, OrganizationId, OrganizationalUnit,
+    OrganizationalUnitId, PolicyDocument, PolicyId, PolicyType, RootId, TagKey, Target, Timestamp,
+    spread,
+};
+use serde::Deserialize;
+use store::{Change, Origin, Snapshot};
+
+use self::tree::Tree;
+use super::StartRefusal;
+
+/// An organization, as tables say it.
+#[derive(Clone, Debug)]
+pub struct DescribedOrganization {
+    /// Its id; drawn from the management account if none is said.
+    pub id: Option<OrganizationId>,
+    /// The id of its root, likewise.
+    pub root_id: Option<RootId>,
+    /// The account that it belongs to.
+    pub management_account_id: AccountId,
+    /// The types of policies that are in force; those of its policies if none are said.
+    pub policy_types: Option<BTreeSet<PolicyType>>,
+    /// Its units.
+    pub units: Vec<DescribedUnit>,
+    /// Its accounts; the management account need not be among them.
+    pub accounts: Vec<DescribedAccount>,
+    /// Its policies.
+    pub policies: Vec<DescribedPolicy>,
+}
+
+/// An organizational unit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DescribedUnit {
+    /// Its id; drawn from its place if none is said.
+    #[serde(default)]
+    pub id: Option<OrganizationalUnitId>,
+    /// Its name.
+    pub name: Line,
+    /// The unit that it is in, by name, path or id; the root if none is named.
+    #[serde(default)]
+    pub parent: Option<String>,
+}
+
+/// An account.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DescribedAccount {
+    /// Its id.
+    pub id: AccountId,
+    /// Its name; its id if none is said.
+    #[serde(default)]
+    pub name: Option<Line>,
+    /// Its electronic mail address; one of example.com if none is said.
+    #[serde(default)]
+    pub email: Option<Line>,
+    /// The unit that it is in, by name, path or id; the root if none is named.
+    #[serde(default)]
+    pub parent: Option<String>,
+}
+
+/// A policy.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DescribedPolicy {
+    /// Its id; drawn from its name if none is said.
+    #[serde(default)]
+    pub id: Option<PolicyId>,
+    /// Its name.
+    pub name: Line,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<Line>,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_: PolicyType,
+    /// Its content. The policies of AWS have theirs.
+    #[serde(default)]
+    pub content: Option<PolicyDocument>,
+    /// What it is attached to: `root`, units by name, path or id, and accounts by id.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<TagKey, Box<str>>,
+}
+
+/// The table that says something, by its place among those of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrganizationTable {
+    /// `[organization]` itself.
+    Head,
+    /// `[[organization.account]]`.
+    Account(usize),
+    /// `[[organization.policy]]`.
+    Policy(usize),
+    /// `[[organization.unit]]`.
+    Unit(usize),
+}
+
+/// Why a description is not that of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrganizationRefusal {
+    /// A name that several units have.
+    #[error("several units have the name `{0}`: use a path, such as `Workloads/{0}`, or an id")]
+    Ambiguous(String),
+    /// A unit that is below itself.
+    #[error("the unit `{0}` is below itself: leave out the `parent` of one of the units above it")]
+    Circle(Line),
+    /// Content for a policy that has its own.
+    #[error("`{0}` is a policy of AWS, which has its content: leave out `content`")]
+    ContentOfAws(Line),
+    /// A policy without content.
+    #[error(
+        "the policy `{0}` has no `content`: write a document, or name a file with {{ file = \"…\" }}"
+    )]
+    NoContent(Line),
+    /// A name that no unit has.
+    #[error(
+        "there is no unit `{0}`: name one of the [[organization.unit]] tables, by its name, its \
+         path such as `Workloads/Production`, or its id; or `root`"
+    )]
+    NoUnit(String),
+    /// A name that no target has.
+    #[error(
+        "there is no target `{0}`: use `root`, the name, path or id of a unit, or the id of an \
+         account of the organization"
+    )]
+    NoTarget(String),
+    /// The id of a unit of another root.
+    #[error("`{unit}` is not an id of a unit below the root `{root}`: it begins with `ou-{}-`",
+        .root.as_str().trim_start_matches("r-"))]
+    OtherRoot {
+        /// The id.
+        unit: OrganizationalUnitId,
+        /// The root.
+        root: RootId,
+    },
+    /// Too many units above each other.
+    #[error(
+        "the unit `{0}` has too many units above it: AWS has {max} below each other at most",
+        max = Organization::DEPTH_MAX
+    )]
+    TooDeep(Line),
+    /// Something that stands there twice.
+    #[error("{0} is described twice: keep one of the tables")]
+    Twice(String),
+    /// A policy is attached whose type is not in force.
+    #[error(
+        "the policy `{name}` is attached, and `policy_types` does not name {type_}: add it there, \
+         or leave out `targets`"
+    )]
+    TypeNotInForce {
+        /// The policy.
+        name: Line,
+        /// Its type.
+        type_: PolicyType,
+    },
+}
+
+/// The policies of AWS that allow everything: type, name, what it is for, content.
+const FULL_ACCESS: [(PolicyType, &str, &str, &str); 2] = [
+    (
+        PolicyType::ServiceControlPolicy,
+        "FullAWSAccess",
+        "Allows access to every operation",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
+    ),
+    (
+        PolicyType::ResourceControlPolicy,
+        "RCPFullAWSAccess",
+        "Allows all access to every resource",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}"#,
+    ),
+];
+
+/// The policy of AWS that allows everything of a type, attached to nothing; none for declarative
+/// policies, which allow nothing.
+pub(crate) fn full_access(type_: PolicyType) -> Option<ControlPolicy> {
+    let (_, name, description, content) = FULL_ACCESS.iter().find(|(of, ..)| *of == type_)?;
+    Some(ControlPolicy {
+        id: format!("p-{name}").parse().ok()?,
+        name: name.parse().ok()?,
+        description: description.parse().ok(),
+        type_,
+        content: PolicyDocument::new(content),
+        targets: BTreeSet::new(),
+        tags: BTreeMap::new(),
+    })
+}
+
+/// Every target of an organization.
+fn targets(organization: &Organization) -> impl Iterator<Item = Target> {
+    let units = organization.units.keys().cloned().map(Target::Unit);
+    let accounts = organization.accounts.keys().copied().map(Target::Account);
+    std::iter::once(Target::Root(organization.root_id.clone())).chain(units).chain(accounts)
+}
+
+/// What must change for the store to keep the organization that is described.
+pub(super) fn organization_changes(
+    snapshot: &Snapshot,
+    described: Option<DescribedOrganization>,
+    now: Timestamp,
+) -> Result<Vec<Change>, StartRefusal> {
+    let Some(described) = described else { return Ok(gone(snapshot)) };
+    let old = snapshot.organization().map(|organization| &**organization);
+    let refused = |(table, reason)| StartRefusal::Organization { table, reason };
+    let (organization, tree) = whole(&described, old, now).map_err(refused)?;
+    let policies = policies(&described, &organization, &tree, snapshot).map_err(refused)?;
+    let mut changes = Vec::new();
+    let is_same =
+        old == Some(&organization) && snapshot.organization_origin() == Some(Origin::Config);
+    for (kept, _) in snapshot.control_policies() {
+        if !policies.contains_key(&kept.id) {
+            changes.push(Change::DeleteControlPolicy(kept.id.clone()));
+        }
+    }
+    if !is_same {
+        changes.push(Change::PutOrganization(Arc::new(organization), Origin::Config));
+    }
+    let is_kept = |policy: &ControlPolicy, origin| {
+        snapshot.control_policies().any(|(old, of)| **old == *policy && of == origin)
+    };
+    let new = policies.into_values().filter(|(policy, origin)| !is_kept(policy, *origin));
+    changes.extend(new.map(|(policy, of)| Change::PutControlPolicy(Arc::new(policy), of)));
+    Ok(changes)
+}
+
+/// What was described goes with the file, and policies with their organization.
+fn gone(snapshot: &Snapshot) -> Vec<Change> {
+    let is_gone = snapshot.organization_origin() == Some(Origin::Config);
+    let gone = snapshot.control_policies();
+    let gone = gone.filter(|(_, origin)| is_gone || *origin == Origin::Config);
+    let mut changes: Vec<_> =
+        gone.map(|(policy, _)| Change::DeleteControlPolicy(policy.id.clone())).collect();
+    changes.extend(is_gone.then_some(Change::DeleteOrganization));
+    changes
+}
+
+type Refused = (OrganizationTable, OrganizationRefusal);
+
+/// Eight or so digits that always are the same for the same seed.
+fn drawn(seed: &str, digits: usize) -> String {
+    format!("{:016x}", spread(seed)).chars().take(digits).collect()
+}
+
+/// The organization with its units and accounts, and what was there and no file described.
+fn whole(
+    described: &DescribedOrganization,
+    old: Option<&Organization>,
+    now: Timestamp,
+) -> Result<(Organization, Tree), Refused> {
+    let management = described.management_account_id;
+    let old = old.filter(|old| old.management_account_id == management);
+    let id = described.id.clone().or_else(|| old.map(|old| old.id.clone()));
+    let root_id = described.root_id.clone().or_else(|| old.map(|old| old.root_id.clone()));
+    let seed = |what: &str| format!("organization/{management}/{what}");
+    #[expect(clippy::expect_used, reason = "made of the digits that ids have")]
+    let mut organization = Organization {
+        id: id.unwrap_or_else(|| format!("o-{}", drawn(&seed("id"), 10)).parse().expect("an id")),
+        root_id: root_id
+            .unwrap_or_else(|| format!("r-{}", drawn(&seed("root"), 4)).parse().expect("an id")),
+        management_account_id: management,
+        policy_types: described
+            .policy_types
+            .clone()
+            .unwrap_or_else(|| described.policies.iter().map(|policy| policy.type_).collect()),
+        units: BTreeMap::new(),
+        accounts: BTreeMap::new(),
+    };
+    let tree = Tree::of(&described.units, &organization.root_id, old)?;
+    organization.units = tree.units(&described.units);
+    add_accounts(&mut organization, described, &tree, old, now)?;
+    if let Some(old) = old.filter(|old| old.root_id == organization.root_id) {
+        keep_undescribed(&mut organization, old);
+    }
+    Ok((organization, tree))
+}
+
+fn add_accounts(
+    organization: &mut Organization,
+    described: &DescribedOrganization,
+    tree: &Tree,
+    old: Option<&Organization>,
+    now: Timestamp,
+) -> Result<(), Refused> {
+    let joined = |id| {
+        let member = old.and_then(|old| old.accounts.get(&id));
+        member.map_or(now, |member| member.joined)
+    };
+    let mut addresses = BTreeSet::new();
+    for (place, account) in described.accounts.iter().enumerate() {
+        let at = |reason| (OrganizationTable::Account(place), reason);
+        let id = account.id;
+        let member = Member {
+            name: account.name.clone().unwrap_or_else(|| line(id.as_str())),
+            email: account.email.clone().unwrap_or_else(|| address_of(id)),
+            parent: tree.parent(account.parent.as_deref()).map_err(at)?,
+            joined: joined(id),
+            described: true,
+        };
+        if !addresses.insert(member.email.clone()) {
+            let twice = format!("the address `{}`", member.email);
+            return Err(at(OrganizationRefusal::Twice(twice)));
+        }
+        if organization.accounts.insert(id, member).is_some() {
+            return Err(at(OrganizationRefusal::Twice(format!("the account {id}"))));
+        }
+    }
+    let management = organization.management_account_id;
+    organization.accounts.entry(management).or_insert_with(|| Member {
+        name: line("management"),
+        email: address_of(management),
+        parent: None,
+        joined: joined(management),
+        described: true,
+    });
+    Ok(())
+}
+
+fn line(plain: &str) -> Line {
+    #[expect(clippy::expect_used, reason = "words of letters and digits")]
+    plain.parse().expect("is a line")
+}
+
+fn address_of(id: AccountId) -> Line {
+    line(&format!("aws+{id}@example.com"))
+}
+
+/// Keeps the units and accounts that no file described, and the units that those are in.
+fn keep_undescribed(organization: &mut Organization, old: &Organization) {
+    let mut parents: Vec<&OrganizationalUnitId> = Vec::new();
+    for (id, member) in old.accounts.iter().filter(|(_, member)| !member.described) {
+        organization.accounts.entry(*id).or_insert_with(|| member.clone());
+        parents.extend(&member.parent);
+    }
+    parents.extend(old.units.iter().filter(|(_, unit)| !unit.described).map(|(id, _)| id));
+    while let Some(id) = parents.pop() {
+        let Some(unit) = old.units.get(id).filter(|_| !organization.units.contains_key(id)) else {
+            continue;
+        };
+        let unit = OrganizationalUnit { described: false, ..unit.clone() };
+        organization.units.insert(id.clone(), unit);
+        parents.extend(old.units.get(id).and_then(|unit| unit.parent.as_ref()));
+    }
+}
+
+/// The policies: those described, those that an API made, and those of AWS.
+fn policies(
+    described: &DescribedOrganization,
+    organization: &Organization,
+    tree: &Tree,
+    snapshot: &Snapshot,
+) -> Result<BTreeMap<PolicyId, (ControlPolicy, Origin)>, Refused> {
+    let mut policies = BTreeMap::new();
+    for (place, policy) in described.policies.iter().enumerate() {
+        let at = |reason| (OrganizationTable::Policy(place), reason);
+        let policy = control_policy(policy, organization, tree).map_err(at)?;
+        let is_named = |(other, _): &(ControlPolicy, Origin)| {
+            (other.type_, &other.name) == (policy.type_, &policy.name)
+        };
+        let name = policy.name.clone();
+        let is_twice = policies.values().any(is_named);
+        if policies.insert(policy.id.clone(), (policy, Origin::Config)).is_some() || is_twice {
+            return Err(at(OrganizationRefusal::Twice(format!("the policy `{name}`"))));
+        }
+    }
+    for type_ in &organization.policy_types {
+        let Some(policy) = full_access(*type_) else { continue };
+        let attached = full_access_targets(organization, snapshot, &policy);
+        let policy = ControlPolicy { targets: attached, ..policy };
+        policies.entry(policy.id.clone()).or_insert((policy, Origin::Api));
+    }
+    for (kept, origin) in snapshot.control_policies() {
+        let is_described =
+            described.policies.iter().any(|of| (of.type_, &of.name) == (kept.type_, &kept.name));
+        if origin == Origin::Config || is_described || policies.contains_key(&kept.id) {
+            continue;
+        }
+        let mut kept = (**kept).clone();
+        kept.targets.retain(|target| organization.has(target));
+        policies.insert(kept.id.clone(), (kept, Origin::Api));
+    }
+    Ok(policies)
+}
+
+/// Where nothing else was said, everything; else what is new, and what it was attached to.
+fn full_access_targets(
+    organization: &Organization,
+    snapshot: &Snapshot,
+    policy: &ControlPolicy,
+) -> BTreeSet<Target> {
+    let kept = snapshot.control_policies().find(|(kept, _)| kept.id == policy.id);
+    let kept = kept.filter(|(_, origin)| *origin == Origin::Api).map(|(kept, _)| kept);
+    let old = snapshot.organization().filter(|old| old.policy_types.contains(&policy.type_));
+    targets(organization)
+        .filter(|target| match (kept, old) {
+            (Some(kept), Some(old)) => kept.targets.contains(target) || !old.has(target),
+            _ => true,
+        })
+        .collect()
+}
+
+fn control_policy(
+    described: &DescribedPolicy,
+    organization: &Organization,
+    tree: &Tree,
+) -> Result<ControlPolicy, OrganizationRefusal> {
+    let DescribedPolicy { name, type_, .. } = described;
+    let by_aws = full_access(*type_).filter(|by_aws| by_aws.name == *name);
+    let (id, content) = match (by_aws, &described.content) {
+        (Some(_), Some(_)) => return Err(OrganizationRefusal::ContentOfAws(name.clone())),
+        (Some(by_aws), None) => (by_aws.id, by_aws.content),
+        (None, None) => return Err(OrganizationRefusal::NoContent(name.clone())),
+        (None, Some(content)) => {
+            let seed = format!("{}/{type_}/{name}", organization.id);
+            #[expect(clippy::expect_used, reason = "made of the digits that ids have")]
+            let drawn = || format!("p-{}", drawn(&seed, 10)).parse().expect("an id");
+            (described.id.clone().unwrap_or_else(drawn), content.clone())
+        }
+    };
+    if !described.targets.is_empty() && !organization.policy_types.contains(type_) {
+        return Err(OrganizationRefusal::TypeNotInForce { name: name.clone(), type_: *type_ });
+    }
+    let target = |text: &String| match text.parse() {
+        Ok(target) if organization.has(&target) => Ok(target),
+        _ => match tree.parent(Some(text)) {
+            Ok(None) => Ok(Target::Root(organization.root_id.clone())),
+            Ok(Some(unit)) => Ok(Target::Unit(unit)),
+            Err(OrganizationRefusal::NoUnit(text)) => Err(OrganizationRefusal::NoTarget(text)),
+            Err(other) => Err(other),
+        },
+    };
+    Ok(ControlPolicy {
+        id,
+        name: name.clone(),
+        description: described.description.clone(),
+        type_: *type_,
+        content,
+        targets: described.targets.iter().map(target).collect::<Result<_, _>>()?,
+        tags: described.tags.clone(),
+    })
+}
