@@ -25,7 +25,7 @@ use crate::command::{notice, service, state_directory};
 use crate::fault::Fault;
 use crate::settings::file::ConfigFile;
 use crate::settings::kind::{LaunchDriver, Positive, StoreKind, Word};
-use crate::settings::register::{Arity, REGISTER, Setting, Settings};
+use crate::settings::register::{Arity, REGISTER, Settings};
 use crate::settings::written::Written;
 use crate::sys;
 

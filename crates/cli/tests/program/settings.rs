@@ -9,7 +9,7 @@ use crate::exchange::{read, read_tokenless, token, value};
 use crate::running::{DEFAULT_INSTANCE, Ended, Home, Running, refused, try_refused};
 
 /// `imds serve --check`, the config file in place.
-fn check(home: &Home, config: &str) -> Command {
+pub(crate) fn check(home: &Home, config: &str) -> Command {
     home.write("imds.toml", config);
     home.imds(&["serve", "--check", "--config", "imds.toml"])
 }

@@ -26,6 +26,12 @@ pub(crate) fn find(arn: &PolicyArn) -> Option<&'static Policy> {
     COMPILED.get(arn.name())
 }
 
+/// The text of a policy of AWS's.
+pub(crate) fn document(arn: &PolicyArn) -> Option<&'static str> {
+    let found = DOCUMENTS.iter().find(|(name, _)| *name == arn.name().as_str());
+    found.map(|(_, text)| *text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -451,3 +451,6 @@ fn control_policy(
         tags: described.tags.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;
