@@ -219,3 +219,12 @@ fn a_check_is_decided_by_what_the_server_has_in_force_or_would_have() {
     server.stop();
     seen();
 }
+
+#[test]
+fn the_example_is_one() {
+    let home = Home::new();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/organization/imds.toml");
+    let ended = home.run(&["serve", "--check", "--config", path]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("[[organization.policy]] RequireImdsV2"), "{ended:?}");
+}
