@@ -145,18 +145,18 @@ fn what_does_not_fit_together_is_told_with_its_place_and_its_cure() {
         ),
         (
             ORGANIZATION.replace("parent = \"Workloads\"", "parent = \"Workload\""),
-            35,
+            32,
             &["no unit `Workload`", "[[organization.unit]]"],
         ),
         (
             ORGANIZATION
                 .replace("name = \"Workloads\"", "name = \"Workloads\"\nparent = \"Workloads\""),
-            32,
+            29,
             &["`Workloads` is below itself"],
         ),
         (
             ORGANIZATION.replace("require-v2.json", "none.json"),
-            42,
+            39,
             &["`content`: ", "none.json` cannot be read"],
         ),
     ] {

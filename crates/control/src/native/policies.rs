@@ -24,7 +24,7 @@ pub struct PolicyQuestion {
     #[serde(default)]
     pub principal: Option<(IamKind, RoleName)>,
     /// What is asked for, such as `ec2:RunInstances`.
-    pub action: String,
+    pub asked: String,
     /// The role that the resource is, if it is one that is to be assumed.
     #[serde(default)]
     pub role: Option<RoleName>,
@@ -94,7 +94,7 @@ pub(super) fn policies_in_force(
             view(snapshot, &control, &levels.unwrap_or_default(), PolicyType::ServiceControlPolicy);
     }
     let of_resource = question.resource_account_id;
-    let control = Control::of_resources(snapshot, &question.action, of_resource);
+    let control = Control::of_resources(snapshot, &question.asked, of_resource);
     let levels = snapshot.organization().map(|of| of.way_to(of_resource)).unwrap_or_default();
     found.resource_control = view(snapshot, &control, &levels, PolicyType::ResourceControlPolicy);
     if let Some(name) = question.role.as_ref() {

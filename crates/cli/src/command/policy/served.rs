@@ -57,7 +57,7 @@ impl Source {
         let request = Request::PoliciesInForce(Box::new(PolicyQuestion {
             account_id: principal.account,
             principal: kept(principal)?,
-            action: action.to_owned(),
+            asked: action.to_owned(),
             role: role.flatten(),
             resource_account_id,
         }));

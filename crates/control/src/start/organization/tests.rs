@@ -125,11 +125,11 @@ fn what_an_api_added_stays_and_what_was_described_goes_with_the_file() {
 fn where_everything_was_no_longer_allowed_it_is_not_again_after_a_start() {
     let store = store();
     start(&store, Some(described()));
-    let mut policy =
+    let mut kept =
         (**store.snapshot().control_policy(&"p-FullAWSAccess".parse().unwrap()).unwrap()).clone();
     let work = Target::Account(WORK.parse().unwrap());
-    policy.targets.remove(&work);
-    put(&store, vec![Change::PutControlPolicy(Arc::new(policy), Origin::Api)]);
+    kept.targets.remove(&work);
+    put(&store, vec![Change::PutControlPolicy(Arc::new(kept), Origin::Api)]);
     let mut more = described();
     more.accounts.push(account("333333333333", "root"));
     start(&store, Some(more));
@@ -151,7 +151,7 @@ fn what_is_no_tree_is_refused_with_its_table() {
     let with_accounts = |accounts| DescribedOrganization { accounts, ..described() };
     let with_policies = |policies| DescribedOrganization { policies, ..described() };
     let circle = vec![unit("a", None), unit("b", Some("c")), unit("c", Some("b"))];
-    assert_eq!(refusal(with_units(circle)).1, Why::Circle("b".parse().unwrap()));
+    assert!(matches!(refusal(with_units(circle)), (At::Unit(1 | 2), Why::Circle(_))));
     let unknown = vec![unit("a", Some("x"))];
     assert_eq!(refusal(with_units(unknown)), (At::Unit(0), Why::NoUnit("x".to_owned())));
     let deep: Vec<_> = (0..6)
