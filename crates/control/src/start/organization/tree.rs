@@ -42,7 +42,7 @@ impl Tree {
                     continue;
                 }
                 let at = |reason| (OrganizationTable::Unit(place), reason);
-                let parent = match named(units, &placed, unit.parent.as_deref()).map_err(at)? {
+                let parent = match named(units, &placed, unit.parent.as_deref()) {
                     Some(Found::Root) => None,
                     Some(Found::Unit(parent)) => match placed.get(&parent) {
                         Some(parent) => Some(parent),
@@ -102,20 +102,20 @@ fn named(
     units: &[DescribedUnit],
     placed: &BTreeMap<usize, Placed>,
     text: Option<&str>,
-) -> Result<Option<Found>, OrganizationRefusal> {
-    let Some(text) = text.filter(|text| !is_root(text)) else { return Ok(Some(Found::Root)) };
+) -> Option<Found> {
+    let Some(text) = text.filter(|text| !is_root(text)) else { return Some(Found::Root) };
     let is_id = |unit: &DescribedUnit| unit.id.as_ref().is_some_and(|id| id.as_str() == text);
     if let Some(place) = units.iter().position(is_id) {
-        return Ok(Some(Found::Unit(place)));
+        return Some(Found::Unit(place));
     }
     if let Some((place, _)) = placed.iter().find(|(_, unit)| unit.path == text) {
-        return Ok(Some(Found::Unit(*place)));
+        return Some(Found::Unit(*place));
     }
     let mut of_name = units.iter().enumerate().filter(|(_, unit)| &*unit.name == text);
     match (of_name.next(), of_name.next()) {
-        (Some((place, _)), None) => Ok(Some(Found::Unit(place))),
+        (Some((place, _)), None) => Some(Found::Unit(place)),
         // One of them may stand at the root, and then the name is its path.
-        (Some(_), Some(_)) | (None, _) => Ok(None),
+        (Some(_), Some(_)) | (None, _) => None,
     }
 }
 
@@ -126,7 +126,7 @@ fn misplaced(units: &[DescribedUnit], placed: &BTreeMap<usize, Placed>) -> Refus
         let at = |reason| (OrganizationTable::Unit(place), reason);
         let Some(text) = unit.parent.as_deref() else { continue };
         let count = units.iter().filter(|unit| &*unit.name == text).count();
-        if matches!(named(units, placed, Some(text)), Ok(None)) {
+        if named(units, placed, Some(text)).is_none() {
             let text = text.to_owned();
             return at(if count > 1 {
                 OrganizationRefusal::Ambiguous(text)
@@ -139,7 +139,7 @@ fn misplaced(units: &[DescribedUnit], placed: &BTreeMap<usize, Placed>) -> Refus
     let mut place = left().next().map_or(0, |(place, _)| place);
     for _ in units {
         let parent = units.get(place).and_then(|unit| unit.parent.as_deref());
-        if let Ok(Some(Found::Unit(parent))) = named(units, placed, parent) {
+        if let Some(Found::Unit(parent)) = named(units, placed, parent) {
             place = parent;
         }
     }
