@@ -120,6 +120,6 @@ impl<'t> Source<'t> {
     }
 }
 
-fn whole<'t>(table: Spanned<DeTable<'t>>) -> Spanned<DeValue<'t>> {
+fn whole(table: Spanned<DeTable<'_>>) -> Spanned<DeValue<'_>> {
     Spanned::new(table.span(), DeValue::Table(table.into_inner()))
 }

@@ -147,7 +147,7 @@ fn a_name_is_the_policy_of_the_account_or_of_aws() {
             let file = parse(&text).unwrap();
             let user = user_of(&file);
             let attached: Vec<_> =
-                user.permissions.attached.iter().map(|arn| arn.as_str()).collect();
+                user.permissions.attached.iter().map(model::PolicyArn::as_str).collect();
             let mut wanted = [
                 launch,
                 "arn:aws:iam::aws:policy/AdministratorAccess",
@@ -217,34 +217,6 @@ fn a_document_that_is_none_is_told_with_its_file_its_place_and_its_cure() {
             5,
             &["`content`: ", place],
         ),
-        ("[[policy]]\nname = \"x\"".to_owned(), 1, &["missing field `document`"]),
-        ("[[policy]]\nname = \"x\"\ndocument = 3".to_owned(), 3, &["{ file = \"policy.json\" }"]),
-        (
-            "[[user]]\nname = \"x\"\npolices = []".to_owned(),
-            3,
-            &["`polices`", "did you mean `policies`?"],
-        ),
-        (
-            "[[role]]\nname = \"x\"\nsource = \"built-in\"\npolices = []".to_owned(),
-            4,
-            &["`polices`", "did you mean `policies`?"],
-        ),
-        (
-            "[[role]]\nname = \"x\"\nsource = \"built-in\"\nmax_session_duration = 1".to_owned(),
-            4,
-            &["3600 to 43200"],
-        ),
-        ("[[user]]\nname = \"x\"\npolicies = [\"a b\"]".to_owned(), 3, &["the ARN of a policy"]),
-        (
-            "[organization]\n[[organization.unt]]\nname = \"x\"".to_owned(),
-            2,
-            &["`unt`", "did you mean `unit`?"],
-        ),
-        (
-            "[organization]\n[[organization.policy]]\nname = \"x\"\ntype = \"SCP\"".to_owned(),
-            4,
-            &["`SCP`", "SERVICE_CONTROL_POLICY"],
-        ),
     ] {
         let refusal = ConfigFile::parse("imds.toml", &text, directory.path()).unwrap_err();
         let message = refusal.to_string();
@@ -257,6 +229,7 @@ fn a_document_that_is_none_is_told_with_its_file_its_place_and_its_cure() {
 
 #[test]
 fn an_organization_is_described_in_tables_below_its_own() {
+    use control::start::OrganizationTable::{Account, Head, Policy, Unit};
     let text = format!(
         "[organization]\nmanagement_account_id = \"111111111111\"\n\
          [[organization.unit]]\nname = \"Workloads\"\n[[organization.account]]\n\
@@ -274,8 +247,43 @@ fn an_organization_is_described_in_tables_below_its_own() {
         let reason = control::start::OrganizationRefusal::NoUnit("x".to_owned());
         file.place_of(&StartRefusal::Organization { table, reason })
     };
-    use control::start::OrganizationTable::{Account, Head, Policy, Unit};
     for (table, line) in [(Head, 1), (Unit(0), 3), (Account(0), 5), (Policy(0), 8)] {
         assert_eq!(refusal(table).unwrap(), format!("imds.toml:{line}: "));
+    }
+}
+
+#[test]
+fn a_member_that_is_none_is_told_with_the_one_that_is_meant() {
+    for (text, line, parts) in [
+        ("[[policy]]\nname = \"x\"", 1, &["missing field `document`"][..]),
+        ("[[policy]]\nname = \"x\"\ndocument = 3", 3, &["{ file = \"policy.json\" }"]),
+        ("[[user]]\nname = \"x\"\npolices = []", 3, &["`polices`", "did you mean `policies`?"]),
+        (
+            "[[role]]\nname = \"x\"\nsource = \"built-in\"\npolices = []",
+            4,
+            &["`polices`", "did you mean `policies`?"],
+        ),
+        (
+            "[[role]]\nname = \"x\"\nsource = \"built-in\"\nmax_session_duration = 1",
+            4,
+            &["3600 to 43200"],
+        ),
+        ("[[user]]\nname = \"x\"\npolicies = [\"a b\"]", 3, &["the ARN of a policy"]),
+        (
+            "[organization]\n[[organization.unt]]\nname = \"x\"",
+            2,
+            &["`unt`", "did you mean `unit`?"],
+        ),
+        (
+            "[organization]\n[[organization.policy]]\nname = \"x\"\ntype = \"SCP\"",
+            4,
+            &["`SCP`", "SERVICE_CONTROL_POLICY"],
+        ),
+    ] {
+        let message = parse(text).unwrap_err();
+        assert!(message.starts_with(&format!("imds.toml:{line}: ")), "{text}\n{message}");
+        for part in parts {
+            assert!(message.contains(part), "{text}\n{message}\nlacks {part}");
+        }
     }
 }
