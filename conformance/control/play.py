@@ -64,8 +64,10 @@ STOPPING = Event()
 
 def settings():
     """The text of the config file of servers."""
+    everything = 'policies = ["AdministratorAccess"]'
     roles = [
-        f'[[role]]\nname = "{name}"\nsource = "built-in"\n{more}\n' for name, more in ROLES.items()
+        f'[[role]]\nname = "{name}"\nsource = "built-in"\n{everything}\n{more}\n'
+        for name, more in ROLES.items()
     ]
     users = []
     for name, user in USERS.items():
@@ -74,6 +76,7 @@ def settings():
         account = user["account_id"]
         users.append(
             f'[[user]]\nname = "{name}"\naccount_id = "{account}"\naccess_keys = [{{ {key} }}]\n'
+            + everything + "\n"
         )
     return "\n".join(roles + users)
 

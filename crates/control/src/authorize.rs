@@ -17,7 +17,7 @@ use model::{AccountId, IamKey};
 use policy::{Context, Principal, Request, RequestRefusal, Value, decide};
 use store::Snapshot;
 
-pub(crate) use self::context::{keys_of_options, principal_of};
+pub(crate) use self::context::{keys_of_options, organization_keys, principal_of};
 pub(crate) use self::denial::Denied;
 pub(crate) use self::in_force::{Control, InForce};
 use crate::action::Desk;

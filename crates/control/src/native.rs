@@ -3,6 +3,7 @@
 //! One JSON object a line each way: a [`Request`], then an [`Answer`]. Whoever can open the socket
 //! may do everything; the file mode and the peer's user id decide who can.
 
+mod policies;
 mod refusal;
 mod surroundings;
 mod views;
@@ -17,6 +18,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 use store::{Change, Snapshot, Store, TransactFault};
 
+pub use self::policies::{ControlView, NamedDocument, PoliciesInForce, PolicyQuestion};
 pub use self::refusal::NativeRefusal;
 pub use self::surroundings::{NoServer, Surroundings};
 pub use self::views::{
@@ -79,6 +81,8 @@ pub enum Request {
         /// The notice.
         notice: events::Notice,
     },
+    /// The documents that are in force for a question.
+    PoliciesInForce(Box<PolicyQuestion>),
     /// Keeps an instance, in place of the one with its id.
     PutInstance {
         /// The instance.
@@ -171,6 +175,9 @@ pub fn handle(
                 Ok(events::notice(snapshot, instance_id, notice, fresh, now)?)
             })?;
             desk.show(instance_id)
+        }
+        Request::PoliciesInForce(question) => {
+            policies::policies_in_force(&snapshot, &question).map(|found| json(&found))
         }
         Request::PutInstance { instance } => {
             let id = instance.id;

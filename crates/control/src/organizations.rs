@@ -14,7 +14,7 @@
 //! Only the management account may ask, but for `DescribeOrganization`.
 
 mod arns;
-mod full_access;
+pub(crate) mod full_access;
 mod ids;
 mod pages;
 mod standing;

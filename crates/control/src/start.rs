@@ -5,6 +5,8 @@
 //! the file names are set like a modify at that moment, the others stay as they were last set.
 
 mod iam;
+mod organization;
+mod references;
 mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,6 +19,10 @@ use model::{
 };
 use store::{Administrator, Change, Origin, Snapshot, TokenKeyRing};
 
+pub use self::organization::{
+    DescribedAccount, DescribedOrganization, DescribedPolicy, DescribedUnit, OrganizationRefusal,
+    OrganizationTable,
+};
 pub use self::refusal::StartRefusal;
 
 /// What the settings ask of a start.
@@ -26,6 +32,8 @@ pub struct Configured {
     pub instances: Vec<Described>,
     /// What the tables describe that IAM keeps: `[[role]]`, `[[user]]` and the like.
     pub iam: Vec<Iam>,
+    /// The `[organization]` table and those below it.
+    pub organization: Option<DescribedOrganization>,
     /// The instance that the `--listen` addresses serve; the built-in one if none is named.
     pub default_instance: Option<InstanceId>,
     /// Set on that instance at this start.
@@ -91,6 +99,11 @@ pub fn start(
     });
     let administrator = new.or(snapshot.administrator());
     planned.describe_iam(std::mem::take(&mut configured.iam), administrator, now)?;
+    let organization = organization::organization_changes(
+        snapshot,
+        std::mem::take(&mut configured.organization),
+        now,
+    )?;
     planned.make_default_instance(default, now);
     let Some((instance, _)) = planned.instances.get_mut(&default) else {
         return Err(StartRefusal::NoDefaultInstance(default));
@@ -101,6 +114,7 @@ pub fn start(
     }
     let (listeners, others) = planned.check(&configured, default)?;
     changes.extend(planned.changes(snapshot, now));
+    changes.extend(organization);
     Ok((changes, Started { default_instance: default, listeners, others }))
 }
 
@@ -235,6 +249,11 @@ impl Planned {
             if let Some(role) = role.filter(|role| is_described && !has_role(role)) {
                 let role = role.clone();
                 return Err(StartRefusal::RoleWithoutSource { instance: instance_id, role });
+            }
+            let is_kept = |role: &RoleName| self.is_kept_from_ec2(instance.account_id, role);
+            if let Some(role) = role.filter(|role| is_described && is_kept(role)) {
+                let role = role.clone();
+                return Err(StartRefusal::RoleNotForEc2 { instance: instance_id, role });
             }
             for attachment in &instance.attachments {
                 check_shared(configured, attachment, (instance_id, *origin))?;

@@ -155,6 +155,10 @@ pub struct OrganizationalUnit {
     /// Its tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<TagKey, Box<str>>,
+    /// Whether the config file describes it: then it goes when the file no longer does. What an API
+    /// made stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub described: bool,
 }
 
 /// An account of an organization.
@@ -174,6 +178,9 @@ pub struct Member {
     /// Its tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<TagKey, Box<str>>,
+    /// Whether the config file describes it, as with units.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub described: bool,
 }
 
 /// A request for an account, as it ended.
@@ -286,6 +293,7 @@ mod tests {
             name: line(name),
             parent: parent.map(|id| id.parse().unwrap()),
             tags: BTreeMap::new(),
+            described: false,
         };
         let member = |name: &str, parent: Option<&str>| Member {
             name: line(name),
@@ -293,6 +301,7 @@ mod tests {
             parent: parent.map(|id| id.parse().unwrap()),
             joined: Timestamp::default(),
             tags: BTreeMap::new(),
+            described: false,
         };
         let first: AccountId = "111111111111".parse().unwrap();
         let second: AccountId = "222222222222".parse().unwrap();

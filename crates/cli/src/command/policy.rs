@@ -3,7 +3,8 @@
 //! ```text
 //! flags ─┐
 //!        ├─▶ Question ─▶ InForce, compiled ─▶ policy::explain ─▶ report, or JSON
-//! file ──┘               (from files)          for each action on each resource
+//! file ──┘               (from files, or       for each action on each resource
+//!                         from a server too)
 //! ```
 //!
 //! [`InForce`] does not care where its documents come from.
@@ -13,6 +14,9 @@ mod flags;
 mod principal;
 mod question;
 mod report;
+mod served;
+
+use std::slice::from_ref;
 
 use clap::{ArgMatches, Command};
 use policy::{Context, Request, Value, explain};
@@ -41,31 +45,59 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Outcome, Fault> {
 
 fn check(matches: &ArgMatches) -> Result<Outcome, Fault> {
     let question = flags::question(matches)?;
-    let in_force = InForce::read(&question)?;
-    for doubt in in_force.doubts() {
+    let files = InForce::read(&question)?;
+    for doubt in files.doubts() {
         say!("imds: {doubt}");
     }
-    let requests = requests(&question)?;
-    in_force.with_layers(|layers| {
-        let explanations: Vec<_> = requests.iter().map(|asked| explain(layers, asked)).collect();
-        let is_explained = matches.get_flag("explain");
-        let text = if matches.get_flag("json") {
-            report::lines(&requests, &explanations, is_explained)?
-        } else {
-            report::text(&requests, &explanations, is_explained)
-        };
-        print_out(&text)?;
-        let is_allowed = explanations.iter().all(|explanation| explanation.verdict.is_allowed());
-        Ok(if is_allowed { Outcome::Done } else { Outcome::Found })
-    })
+    let server = if matches.get_flag("server") {
+        if question.principal.is_none() {
+            return Err(Fault::usage("--server: whose policies? Name somebody with --principal"));
+        }
+        Some(served::Source::open(matches)?)
+    } else {
+        None
+    };
+    let (is_explained, is_json) = (matches.get_flag("explain"), matches.get_flag("json"));
+    let (mut text, mut outcome) = (String::new(), Outcome::Done);
+    for (action, resource) in question.asked() {
+        let mut principal = question.principal()?;
+        let account = question.account_of(resource, &principal)?;
+        let mut in_force = files.clone();
+        if let Some(server) = &server {
+            in_force.add(server.in_force(&principal, action, resource, account)?);
+            principal.tags.extend(in_force.tags.iter().cloned());
+        }
+        let context = context(&question, &in_force.keys)?;
+        let request = Request::new(principal, action, resource, account, context);
+        let request = request.map_err(refused)?;
+        let told = in_force.with_layers(|layers| -> Result<String, Fault> {
+            let explanation = explain(layers, &request);
+            if !explanation.verdict.is_allowed() {
+                outcome = Outcome::Found;
+            }
+            let (request, explanation) = (from_ref(&request), from_ref(&explanation));
+            if is_json {
+                report::lines(request, explanation, is_explained)
+            } else {
+                Ok(report::text(request, explanation, is_explained))
+            }
+        })?;
+        if is_explained && !is_json && !text.is_empty() {
+            text.push('\n');
+        }
+        text += &told;
+    }
+    print_out(&text)?;
+    Ok(outcome)
 }
 
-/// Every action on every resource.
-fn requests(question: &Question) -> Result<Vec<Request>, Fault> {
-    let refused = |refusal: policy::RequestRefusal| Fault::usage(refusal.to_string());
-    let principal = question.principal()?;
+/// What is known of the request: what is said of it, above what follows from who asks.
+fn context(question: &Question, known: &[(String, String)]) -> Result<Context, Fault> {
     let mut context = Context::default();
     context.insert_time(Clock::start().now().wall).map_err(refused)?;
+    for (key, value) in known {
+        context.insert(key, vec![Value::text(value)]).map_err(refused)?;
+    }
     for (key, values) in &question.context.0 {
         if !key.contains(':') {
             return Err(Fault::usage(format!(
@@ -75,14 +107,10 @@ fn requests(question: &Question) -> Result<Vec<Request>, Fault> {
         let values = values.0.iter().map(|value| Value::text(value)).collect();
         context.insert(key, values).map_err(refused)?;
     }
-    let mut requests = Vec::new();
-    for action in &question.action.0 {
-        for resource in &question.resource.0 {
-            let account = question.account_of(resource, &principal)?;
-            let (principal, context) = (principal.clone(), context.clone());
-            let request = Request::new(principal, action, resource, account, context);
-            requests.push(request.map_err(refused)?);
-        }
-    }
-    Ok(requests)
+    Ok(context)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what errors are mapped with takes them")]
+fn refused(refusal: policy::RequestRefusal) -> Fault {
+    Fault::usage(refusal.to_string())
 }

@@ -1,5 +1,7 @@
 //! `imds serve`: the main job.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -13,8 +15,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use control::LaunchSettings;
-use control::start::{Configured, Described, Fresh, Started, start};
-use model::{Iam, IamKey, OptionsChange, Secret};
+use control::start::{Configured, Fresh, Started, start};
+use model::{OptionsChange, Secret};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use server::{Bounds, Clock, Passed, ServerSettings, ServiceSettings};
 use store::{Administrator, Backend, Change, Memory, Redb, Snapshot, Store};
@@ -23,8 +25,8 @@ use crate::command::{notice, service, state_directory};
 use crate::fault::Fault;
 use crate::settings::file::ConfigFile;
 use crate::settings::kind::{LaunchDriver, Positive, StoreKind, Word};
-use crate::settings::register::{Arity, REGISTER, Setting, Settings};
-use crate::settings::written::{Given, Written};
+use crate::settings::register::{Arity, REGISTER, Settings};
+use crate::settings::written::Written;
 use crate::sys;
 
 /// Name of the administrator's key in the state directory, in the form of AWS credential files.
@@ -65,7 +67,7 @@ pub(crate) fn definition() -> Command {
             Arg::new("config")
                 .long("config")
                 .value_name("FILE")
-                .help("Settings, instances and roles, in TOML [variable: IMDS_CONFIG]"),
+                .help("Settings, and what is described, in TOML [variable: IMDS_CONFIG]"),
         )
         .arg(
             Arg::new("check")
@@ -109,7 +111,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Fault> {
         let empty = Store::open(Box::new(Memory::default())).map_err(|f| Fault::failed(&f))?;
         let (_, started) = plan(&empty.snapshot(), configured.clone(), &file)?;
         refuse_to_serve_nobody(&settings, &started)?;
-        return check(&written, &configured, &data_dir);
+        return print_out(&check::report(&written, &configured, &data_dir));
     }
     make_directory(&data_dir)?;
     let store = Arc::new(open_store(settings.store, &data_dir)?);
@@ -139,6 +141,7 @@ fn configured(settings: &Settings, mut file: ConfigFile) -> (Configured, ConfigF
     let configured = Configured {
         instances: std::mem::take(&mut file.instances),
         iam: std::mem::take(&mut file.iam),
+        organization: std::mem::take(&mut file.organization),
         default_instance: settings.default_instance,
         default_options: OptionsChange {
             http_tokens: settings.http_tokens,
@@ -174,38 +177,6 @@ fn refuse_to_serve_nobody(settings: &Settings, started: &Started) -> Result<(), 
     Err(Fault::usage(
         "`listen` names no address, and no instance has an attachment: nobody could be served",
     ))
-}
-
-/// Prints each setting with the layer that set it, and what the file describes.
-fn check(written: &Written, configured: &Configured, data_dir: &Path) -> Result<(), Fault> {
-    let setting = |(setting, given): (&Setting, &Given)| {
-        let value = match (given.values.as_slice(), setting.name) {
-            ([], "data_dir") => data_dir.display().to_string(),
-            ([], _) => "(unset)".to_owned(),
-            (values, _) => values.join(", "),
-        };
-        format!("{:<28} {value:<32} {}\n", setting.key(), given.layer)
-    };
-    let instance = |described: &Described| format!("[[instance]] {}\n", described.instance.id);
-    let iam = |kept: &Iam| match kept {
-        Iam::Role(role) => format!("[[role]] {}\n", role.name),
-        Iam::User(user) => {
-            let keys: Vec<_> = user.access_keys.iter().map(|key| &*key.id).collect();
-            format!("[[user]] {}/{} {}\n", user.account_id, user.name, keys.join(" "))
-                .replace(" \n", "\n")
-        }
-        Iam::Group(_) | Iam::InstanceProfile(_) | Iam::Policy(_) => {
-            let IamKey { account_id, kind, name } = kept.key();
-            format!("[[{}]] {account_id}/{name}\n", kind.as_str().replace('-', "_"))
-        }
-    };
-    let text: String = written
-        .iter()
-        .map(setting)
-        .chain(configured.instances.iter().map(instance))
-        .chain(configured.iam.iter().map(iam))
-        .collect();
-    print_out(&text)
 }
 
 fn serve(

@@ -1,7 +1,11 @@
-//! The config file: settings at its top and in tables, then `[[instance]]`, `[[role]]` and `[[user]]`
-//! tables.
+//! The config file: settings at its top and in tables, then tables of what is described: instances, what
+//! IAM keeps, and the organization.
 //!
 //! Every refusal names the file, the line, the key, the value, and what would be right.
+
+mod documents;
+mod iam;
+mod organization;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,15 +14,20 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use control::start::{Described, StartRefusal};
-use model::{Common, Iam, IamKey, Instance, InstanceId, Interface, OptionsChange, Role, User};
+use control::start::{Described, DescribedOrganization, StartRefusal};
+use model::{Common, Iam, IamKey, Instance, InstanceId, Interface, OptionsChange};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use self::iam::ManagedPolicies;
+use self::organization::OrganizationLines;
 use super::instance_tables::{instance_tables, without};
 use super::register::{Arity, REGISTER, Setting};
-use super::role_tables::{BuiltInRole, ErrorRole, ProcessRole, StaticRole, StsRole};
+
+/// The tables of what is described.
+const DESCRIPTIONS: [&str; 7] =
+    ["instance", "role", "user", "group", "policy", "instance_profile", "organization"];
 
 /// What a config file says.
 #[derive(Debug, Default)]
@@ -29,10 +38,12 @@ pub(crate) struct ConfigFile {
     pub(crate) instances: Vec<Described>,
     /// Roles, users and the like.
     pub(crate) iam: Vec<Iam>,
+    pub(crate) organization: Option<DescribedOrganization>,
     /// The lines in which an instance names its profile and its attachments.
     lines: BTreeMap<InstanceId, [Option<usize>; 2]>,
     /// The lines in which what IAM keeps is described.
     iam_lines: BTreeMap<IamKey, usize>,
+    organization_lines: OrganizationLines,
 }
 
 /// Why a config file is not taken.
@@ -85,6 +96,7 @@ impl ConfigFile {
                 file.instances.extend(source.tables("instance", value, read)?);
             }
         }
+        let managed = ManagedPolicies::of(table.get_ref());
         for (key, value) in table.into_inner() {
             let span = key.span();
             match key.into_inner().as_ref() {
@@ -92,13 +104,14 @@ impl ConfigFile {
                     let read = |table| source.instance(table, &mut file.lines, &mut common);
                     file.instances.extend(source.tables("instance", value, read)?);
                 }
-                "role" => {
-                    let read = |table| source.role(table, &mut file.iam_lines);
-                    file.iam.extend(source.tables("role", value, read)?);
+                "organization" => {
+                    let (described, lines) = source.organization(value)?;
+                    (file.organization, file.organization_lines) = (Some(described), lines);
                 }
-                "user" => {
-                    let read = |table| source.user(table, &mut file.iam_lines);
-                    file.iam.extend(source.tables("user", value, read)?);
+                name if iam::is_table(name) => {
+                    let read =
+                        |table| source.iam_table((name, table), &managed, &mut file.iam_lines);
+                    file.iam.extend(source.tables(name, value, read)?);
                 }
                 name if REGISTER.iter().any(|setting| setting.table == Some(name)) => {
                     source.settings_in(name, value, &mut file.settings)?;
@@ -113,12 +126,17 @@ impl ConfigFile {
     pub(crate) fn place_of(&self, refusal: &StartRefusal) -> Option<String> {
         let line = match refusal {
             StartRefusal::NoDefaultInstance(_) => Some(self.settings.get("default_instance")?.1),
-            StartRefusal::RoleWithoutSource { instance, .. } => self.lines.get(instance)?[0],
+            StartRefusal::RoleNotForEc2 { instance, .. }
+            | StartRefusal::RoleWithoutSource { instance, .. } => self.lines.get(instance)?[0],
             StartRefusal::SharedAttachment { second: instance, .. }
             | StartRefusal::ListenerIsShared { instance, .. }
             | StartRefusal::NoSharedListener { instance, .. } => self.lines.get(instance)?[1],
-            StartRefusal::SharedAccessKey { user, .. }
-            | StartRefusal::UserIsAdministrator(user) => Some(*self.iam_lines.get(user)?),
+            StartRefusal::GroupUnknown { user: key, .. }
+            | StartRefusal::PolicyUnknown { holder: key, .. }
+            | StartRefusal::RoleUnknown { profile: key, .. }
+            | StartRefusal::SharedAccessKey { user: key, .. }
+            | StartRefusal::UserIsAdministrator(key) => Some(*self.iam_lines.get(key)?),
+            StartRefusal::Organization { table, .. } => self.organization_lines.of(*table),
             StartRefusal::KeysLost | StartRefusal::Twice(_) => None,
         };
         line.map(|line| format!("{}:{line}: ", self.path))
@@ -252,64 +270,6 @@ impl<'t> Source<'t> {
         Ok(Described { instance, options })
     }
 
-    fn role(
-        &self,
-        table: Spanned<DeTable<'t>>,
-        lines: &mut BTreeMap<IamKey, usize>,
-    ) -> Result<Iam, FileRefusal> {
-        const SOURCES: &str = "\"built-in\", \"static\", \"process\", \"sts\" or \"error\"";
-        let (span, mut table) = (table.span(), table.into_inner());
-        let name_span = table.get("name").map_or(span.clone(), Spanned::span);
-        let Some(source) = table.remove("source") else {
-            return Err(
-                self.wrong(format!("the role has no `source`: add source = {SOURCES}"), &span)
-            );
-        };
-        // The rest of the table is read as what its source needs, so that a mistake has its line.
-        let rest = Spanned::new(span.clone(), DeValue::Table(table));
-        let role = match plain(&source).as_deref() {
-            Some("built-in") => Role::from(self.deserialize::<BuiltInRole>(rest)?),
-            Some("error") => Role::from(self.deserialize::<ErrorRole>(rest)?),
-            Some("process") => Role::from(self.deserialize::<ProcessRole>(rest)?),
-            Some("static") => Role::from(self.deserialize::<StaticRole>(rest)?),
-            Some("sts") => {
-                let read = self.deserialize::<StsRole>(rest)?;
-                Role::try_from(read).map_err(|reason| self.wrong(reason.to_owned(), &span))?
-            }
-            other => {
-                let other = other.unwrap_or("this").escape_debug();
-                let message = format!("`source`: `{other}` is not a source: use {SOURCES}");
-                return Err(self.wrong(message, &source.span()));
-            }
-        };
-        self.place(role.into(), &name_span, lines)
-    }
-
-    /// Notes where something is described that IAM keeps, and that it is so once.
-    fn place(
-        &self,
-        kept: Iam,
-        span: &Range<usize>,
-        lines: &mut BTreeMap<IamKey, usize>,
-    ) -> Result<Iam, FileRefusal> {
-        let key = kept.key();
-        match lines.insert(key.clone(), self.line(span)) {
-            None => Ok(kept),
-            Some(_) => Err(self.twice(key.name.as_str(), span)),
-        }
-    }
-
-    fn user(
-        &self,
-        table: Spanned<DeTable<'t>>,
-        lines: &mut BTreeMap<IamKey, usize>,
-    ) -> Result<Iam, FileRefusal> {
-        let (span, table) = (table.span(), table.into_inner());
-        let value = Spanned::new(span.clone(), DeValue::Table(table));
-        let user: User = self.deserialize(value)?;
-        self.place(user.into(), &span, lines)
-    }
-
     /// Puts the bytes of a file in place of `{ file = "…" }`.
     fn include_user_data(&self, value: &mut Spanned<DeValue<'t>>) -> Result<(), FileRefusal> {
         let span = value.span();
@@ -333,8 +293,20 @@ impl<'t> Source<'t> {
         &self,
         value: Spanned<DeValue<'t>>,
     ) -> Result<T, FileRefusal> {
+        self.deserialize_beside(value, &[])
+    }
+
+    /// The same, where `others` are keys that may stand there too and were taken out before.
+    fn deserialize_beside<T: Deserialize<'t>>(
+        &self,
+        value: Spanned<DeValue<'t>>,
+        others: &[&str],
+    ) -> Result<T, FileRefusal> {
         let span = value.span();
-        T::deserialize(ValueDeserializer::from(value)).map_err(|fault| self.toml(&fault, span))
+        T::deserialize(ValueDeserializer::from(value)).map_err(|fault| {
+            let span = fault.span().unwrap_or(span);
+            self.wrong(in_our_words(fault.message(), others), &span)
+        })
     }
 
     fn twice(&self, name: &str, span: &Range<usize>) -> FileRefusal {
@@ -346,13 +318,13 @@ impl<'t> Source<'t> {
         // In a table, what is known of it; elsewhere, everything.
         let table = key.strip_suffix(written).unwrap_or_default();
         let known = keys.iter().filter_map(|known| known.strip_prefix(table));
-        let others = ["instance", "role", "user"].into_iter().filter(|_| table.is_empty());
+        let others = DESCRIPTIONS.into_iter().filter(|_| table.is_empty());
         self.wrong(unknown_key(written, known.chain(others)), span)
     }
 
     fn toml(&self, fault: &toml::de::Error, within: Range<usize>) -> FileRefusal {
         let span = fault.span().unwrap_or(within);
-        self.wrong(in_our_words(fault.message()), &span)
+        self.wrong(in_our_words(fault.message(), &[]), &span)
     }
 
     fn wrong(&self, message: String, span: &Range<usize>) -> FileRefusal {
@@ -399,13 +371,13 @@ fn plain(value: &Spanned<DeValue<'_>>) -> Option<String> {
 }
 
 /// Says what is meant where a key is unknown, in place of listing all there are.
-fn in_our_words(message: &str) -> String {
+fn in_our_words(message: &str, others: &[&str]) -> String {
     let Some(rest) = message.strip_prefix("unknown field ") else {
         return message.to_owned();
     };
     let mut quoted = rest.split('`').skip(1).step_by(2);
     match quoted.next() {
-        Some(name) => unknown_key(name, quoted),
+        Some(name) => unknown_key(name, quoted.chain(others.iter().copied())),
         None => message.to_owned(),
     }
 }

@@ -11,7 +11,9 @@ fn reference() -> String {
          <!-- Written by `make docs` from crates/cli/src/settings/register.rs. -->\n\n\
          Each can be a flag, a variable, or a key of the file named by `--config` or `IMDS_CONFIG`. \
          Flags win over variables, variables over the file. `imds serve --check` prints what holds, \
-         and which layer set it.\n",
+         and which layer set it.\n\n\
+         The file also describes instances ([README](../../README.md#describe-your-own-instances)), and users, roles, policies \
+         and an organization ([guide to policies](../guide/policies.md)).\n",
     );
     for setting in REGISTER {
         let (key, flag, variable) = (setting.key(), setting.flag(), setting.variable());

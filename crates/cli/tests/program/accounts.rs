@@ -7,11 +7,13 @@ const USERS: &str = r#"
 [[user]]
 name = "ann"
 account_id = "111111111111"
+policies = ["AdministratorAccess"]
 access_keys = [{ access_key_id = "AKIAAAAAAAAAAAAAAAAA", secret_access_key = "annsecret" }]
 
 [[user]]
 name = "ben"
 account_id = "222222222222"
+policies = ["AdministratorAccess"]
 access_keys = [{ access_key_id = "AKIABBBBBBBBBBBBBBBB", secret_access_key = "bensecret" }]
 "#;
 

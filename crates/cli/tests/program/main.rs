@@ -33,6 +33,7 @@
 //! - [`packets`]: how far each packet of an answer travels;
 //! - [`undelivered`]: tokens that do not arrive;
 //! - [`hop_limit`]: how far tokens travel in a network that nobody but the test has made;
+//! - [`described_policies`]: policies and an organization that the config file describes;
 //! - [`doctor`]: what is found in networks that are wired wrong.
 //!
 //! [`running`] starts servers, [`exchange`] speaks HTTP to them byte by byte, [`management`] asks
@@ -58,6 +59,7 @@ mod client_commands;
 mod comings;
 mod crashes;
 mod credentials;
+mod described_policies;
 mod doctor;
 mod exchange;
 mod fairness;

@@ -9,7 +9,7 @@ use crate::exchange::{read, read_tokenless, token, value};
 use crate::running::{DEFAULT_INSTANCE, Ended, Home, Running, refused, try_refused};
 
 /// `imds serve --check`, the config file in place.
-fn check(home: &Home, config: &str) -> Command {
+pub(crate) fn check(home: &Home, config: &str) -> Command {
     home.write("imds.toml", config);
     home.imds(&["serve", "--check", "--config", "imds.toml"])
 }
@@ -83,7 +83,7 @@ fn what_the_file_describes_is_checked_and_listed() {
     let ended = Ended::of(check(&home, config));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("[[instance]] i-0000000000000000a\n"));
-    assert!(ended.stdout.contains("[[role]] app\n"));
+    assert!(ended.stdout.contains("[[role]] 123456789012/app\n"));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn users_are_described_and_each_key_leads_to_one() {
         (
             user("dev", "AKIAONE") + &user("ops", "AKIAONE"),
             5,
-            &["`123456789012/ops`", "AKIAONE", "`123456789012/dev`"][..],
+            &["`user/123456789012/ops`", "AKIAONE", "`user/123456789012/dev`"][..],
         ),
         (user("dev", "AKIAONE") + &user("dev", "AKIATWO"), 5, &["`dev` is described twice"]),
         (user("admin", "AKIAONE"), 1, &["administrator", "another name"]),

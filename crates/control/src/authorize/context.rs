@@ -91,18 +91,29 @@ fn describe_organization(
     account_id: AccountId,
     context: &mut Context,
 ) -> Result<(), RequestRefusal> {
-    let Some(organization) = snapshot.organization() else { return Ok(()) };
+    for (key, value) in organization_keys(snapshot, account_id) {
+        context.insert(&key, vec![Value::text(&value)])?;
+    }
+    Ok(())
+}
+
+/// The keys that follow from where an account is in the organization.
+pub(crate) fn organization_keys(
+    snapshot: &Snapshot,
+    account_id: AccountId,
+) -> Vec<(String, String)> {
+    let Some(organization) = snapshot.organization() else { return Vec::new() };
     let way = organization.way_to(account_id);
     if way.is_empty() {
-        return Ok(());
+        return Vec::new();
     }
-    context.insert("aws:PrincipalOrgID", vec![Value::text(organization.id.as_str())])?;
     let mut path = format!("{}/", organization.id);
     for step in way.iter().filter(|step| !matches!(step, model::Target::Account(_))) {
         path.push_str(&step.to_string());
         path.push('/');
     }
-    context.insert("aws:PrincipalOrgPaths", vec![Value::text(&path)])
+    let id = ("aws:PrincipalOrgID".to_owned(), organization.id.to_string());
+    vec![id, ("aws:PrincipalOrgPaths".to_owned(), path)]
 }
 
 /// The keys that metadata options are asked about by.

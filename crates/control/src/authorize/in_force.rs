@@ -134,7 +134,8 @@ impl<'s> Control<'s> {
         }
     }
 
-    fn of(snapshot: &'s Snapshot, account_id: AccountId, type_: PolicyType) -> Self {
+    /// The control policies of a type on the way to an account.
+    pub(crate) fn of(snapshot: &'s Snapshot, account_id: AccountId, type_: PolicyType) -> Self {
         let Some(organization) = snapshot.organization() else { return Self::NotInForce };
         let way = organization.way_to(account_id);
         if way.is_empty() || !organization.policy_types.contains(&type_) {

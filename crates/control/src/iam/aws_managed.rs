@@ -262,6 +262,11 @@ impl AwsManaged {
     }
 }
 
+/// The text of a policy of AWS's.
+pub(crate) fn document(arn: &PolicyArn) -> Option<&'static str> {
+    find_shown(arn).map(|found| found.shown.document())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

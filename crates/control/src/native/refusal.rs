@@ -48,6 +48,9 @@ pub enum NativeRefusal {
     /// Not finished starting.
     #[error("the server is still starting: try again")]
     NotReady,
+    /// Nobody has the name.
+    #[error("there is no `{0}`: describe it in the config file, or make it with the IAM API")]
+    PrincipalUnknown(model::IamKey),
     /// What the EC2 API would refuse too.
     #[error("{0}")]
     Refused(String),

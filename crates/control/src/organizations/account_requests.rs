@@ -155,7 +155,8 @@ impl CreateAccount {
             let id = ids::draw_account(desk, snapshot)?;
             account_id = Some(id);
             let (name, email) = (self.account_name.clone(), self.email);
-            let member = Member { name, email, parent: None, joined: desk.now, tags };
+            let (joined, described) = (desk.now, false);
+            let member = Member { name, email, parent: None, joined, tags, described };
             organization.accounts.insert(id, member);
             let target = Target::Account(id);
             changes.extend(full_access::welcome(snapshot, &organization, &target));

@@ -37,7 +37,7 @@ pub(super) fn is_by_aws(id: &PolicyId) -> bool {
 
 /// The policy of a type that allows everything, attached to nothing; none for declarative ones, which
 /// allow nothing.
-pub(super) fn of_type(type_: PolicyType) -> Option<ControlPolicy> {
+pub(crate) fn of_type(type_: PolicyType) -> Option<ControlPolicy> {
     let by = BY_AWS.iter().find(|by| by.type_ == type_)?;
     let id = format!("p-{}", by.name).parse().ok()?;
     Some(ControlPolicy {
@@ -89,7 +89,7 @@ pub(super) fn forget(snapshot: &Snapshot, target: &Target) -> Vec<Change> {
 }
 
 /// Every target of an organization.
-pub(super) fn targets(organization: &Organization) -> impl Iterator<Item = Target> {
+pub(crate) fn targets(organization: &Organization) -> impl Iterator<Item = Target> {
     let units = organization.units.keys().cloned().map(Target::Unit);
     let accounts = organization.accounts.keys().copied().map(Target::Account);
     std::iter::once(Target::Root(organization.root_id.clone())).chain(units).chain(accounts)

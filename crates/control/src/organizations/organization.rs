@@ -148,6 +148,7 @@ fn plan(desk: &Desk<'_>, snapshot: &Snapshot) -> Result<(Vec<Change>, Organizati
         parent: None,
         joined: desk.now,
         tags: BTreeMap::new(),
+        described: false,
     };
     let organization = Organization {
         id: ids::draw(desk, "o-", 10, |_| false)?,

@@ -129,7 +129,7 @@ impl Action for CreateOrganizationalUnit {
             let prefix = organization.root_id.as_str().replacen("r-", "ou-", 1);
             let is_used = |id: &OrganizationalUnitId| organization.units.contains_key(id);
             let id = ids::draw(desk, &format!("{prefix}-"), 8, is_used)?;
-            let unit = OrganizationalUnit { name, parent: parent.0, tags };
+            let unit = OrganizationalUnit { name, parent: parent.0, tags, described: false };
             let member = UnitMember::new(Arns::new(desk, &organization), &id, &unit);
             organization.units.insert(id.clone(), unit);
             let target = Target::Unit(id);

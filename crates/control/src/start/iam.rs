@@ -31,6 +31,7 @@ impl Planned {
         }
         self.iam.retain(|key, (_, origin)| *origin == Origin::Api || named.contains(key));
         self.give_profiles();
+        self.check_references()?;
         self.check_access_keys(administrator)
     }
 

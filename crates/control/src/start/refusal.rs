@@ -1,6 +1,8 @@
 //! Why a server does not start.
 
-use model::{Attachment, IamKey, InstanceId, Line, RoleName};
+use model::{Attachment, IamKey, IamName, InstanceId, Line, PolicyArn, RoleName};
+
+use super::{OrganizationRefusal, OrganizationTable};
 
 /// Why a server does not start with these settings.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +30,59 @@ pub enum StartRefusal {
         instance: InstanceId,
         /// The role.
         role: RoleName,
+    },
+    /// The role of an instance has a trust policy that EC2 is not in.
+    #[error(
+        "{instance} has the role `{role}`, and its trust policy does not let EC2 assume it: add \
+         \"Principal\": {{\"Service\": \"ec2.amazonaws.com\"}}, \"Action\": \"sts:AssumeRole\" to \
+         its `assume_role_policy`, or leave that out"
+    )]
+    RoleNotForEc2 {
+        /// The instance.
+        instance: InstanceId,
+        /// The role.
+        role: RoleName,
+    },
+    /// An instance profile has a role that is not there.
+    #[error(
+        "`{profile}` has the role `{role}`, and there is none in its account: add a [[role]] \
+         table with name = \"{role}\""
+    )]
+    RoleUnknown {
+        /// The profile.
+        profile: IamKey,
+        /// The role.
+        role: RoleName,
+    },
+    /// A user is in a group that is not there.
+    #[error(
+        "`{user}` is in the group `{group}`, and there is none in its account: add a [[group]] \
+         table with name = \"{group}\""
+    )]
+    GroupUnknown {
+        /// The user.
+        user: IamKey,
+        /// The group.
+        group: IamName,
+    },
+    /// A managed policy is attached that is not there.
+    #[error(
+        "`{holder}` has the policy `{policy}`, and there is none: add a [[policy]] table for it in \
+         the same account, or name one of AWS's that this server has, such as AdministratorAccess"
+    )]
+    PolicyUnknown {
+        /// Who has it.
+        holder: IamKey,
+        /// The policy.
+        policy: PolicyArn,
+    },
+    /// What is described is no organization.
+    #[error("{reason}")]
+    Organization {
+        /// The table.
+        table: OrganizationTable,
+        /// Why.
+        reason: OrganizationRefusal,
     },
     /// Two instances claim one attachment.
     #[error("{first} and {second} both have the attachment {attachment}: give each its own")]

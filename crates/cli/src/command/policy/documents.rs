@@ -26,7 +26,7 @@ const FULL_ACCESS: [(&str, &str); 2] = [
 ];
 
 /// Everything that is in force for who asks, compiled.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct InForce {
     pub(crate) identity: Vec<Policy>,
     pub(crate) boundary: Option<Policy>,
@@ -34,13 +34,25 @@ pub(crate) struct InForce {
     pub(crate) session: Option<Vec<Policy>>,
     pub(crate) resource: Vec<Policy>,
     pub(crate) trust: Option<Policy>,
-    /// Levels from the root; `None` without an organization.
-    pub(crate) scp: Option<Vec<Attached>>,
-    pub(crate) rcp: Option<Vec<Attached>>,
+    pub(crate) scp: Control,
+    pub(crate) rcp: Control,
+    /// What is known of who asks besides: tags, and condition keys.
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) keys: Vec<(String, String)>,
+}
+
+/// The control policies of one type.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Control {
+    /// Levels from the root.
+    Levels(Vec<Attached>),
+    ManagementAccount,
+    #[default]
+    NotInForce,
 }
 
 /// The documents of a level of an organization.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attached {
     pub(crate) level: String,
     pub(crate) policies: Vec<Policy>,
@@ -63,9 +75,28 @@ impl InForce {
             trust: one(DocumentKind::Trust, &question.trust_policy)?,
             scp: organization(DocumentKind::ServiceControl, &question.scp)?,
             rcp: organization(DocumentKind::ResourceControl, &question.rcp)?,
+            tags: Vec::new(),
+            keys: Vec::new(),
         };
         in_force.fits(&question.principal()?.kind)?;
         Ok(in_force)
+    }
+
+    /// Adds what is in force elsewhere. Where there can be one only, that of the files counts.
+    pub(crate) fn add(&mut self, there: Self) {
+        self.identity.extend(there.identity);
+        self.boundary = self.boundary.take().or(there.boundary);
+        if self.resource.is_empty() {
+            self.trust = self.trust.take().or(there.trust);
+        }
+        if matches!(self.scp, Control::NotInForce) {
+            self.scp = there.scp;
+        }
+        if matches!(self.rcp, Control::NotInForce) {
+            self.rcp = there.rcp;
+        }
+        self.tags.extend(there.tags);
+        self.keys.extend(there.keys);
     }
 
     /// Refuses what nobody of this kind can have.
@@ -99,7 +130,8 @@ impl InForce {
 
     /// Says which values of the documents can match nothing.
     pub(crate) fn doubts(&self) -> Vec<String> {
-        let levels = self.scp.iter().chain(&self.rcp).flatten().flat_map(|level| &level.policies);
+        let levels = self.scp.levels().iter().chain(self.rcp.levels());
+        let levels = levels.flat_map(|level| &level.policies);
         let lists = self.identity.iter().chain(&self.resource).chain(self.session.iter().flatten());
         let all = lists.chain(&self.boundary).chain(&self.trust).chain(levels);
         let of = |policy: &Policy| {
@@ -122,11 +154,11 @@ impl InForce {
     pub(crate) fn with_layers<T>(&self, then: impl FnOnce(&Layers<'_>) -> T) -> T {
         let (identity, resource) = (borrowed(&self.identity), borrowed(&self.resource));
         let session = self.session.as_deref().map(borrowed);
-        let (scp, rcp) = (by_level(self.scp.as_ref()), by_level(self.rcp.as_ref()));
-        let (scp, rcp) = (levels(self.scp.as_ref(), &scp), levels(self.rcp.as_ref(), &rcp));
+        let (scp, rcp) = (by_level(self.scp.levels()), by_level(self.rcp.levels()));
+        let (scp, rcp) = (levels(self.scp.levels(), &scp), levels(self.rcp.levels(), &rcp));
         then(&Layers {
-            resource_control: rcp.as_deref().map_or(Guardrail::NotInForce, Guardrail::Levels),
-            service_control: scp.as_deref().map_or(Guardrail::NotInForce, Guardrail::Levels),
+            resource_control: self.rcp.guardrail(&rcp),
+            service_control: self.scp.guardrail(&scp),
             resource: match &self.trust {
                 Some(policy) => ResourcePolicies::Decisive(policy),
                 None if resource.is_empty() => ResourcePolicies::None,
@@ -143,24 +175,38 @@ fn borrowed(policies: &[Policy]) -> Vec<&Policy> {
     policies.iter().collect()
 }
 
-fn by_level(levels: Option<&Vec<Attached>>) -> Vec<Vec<&Policy>> {
-    levels.into_iter().flatten().map(|attached| borrowed(&attached.policies)).collect()
+impl Control {
+    fn levels(&self) -> &[Attached] {
+        match self {
+            Self::Levels(levels) => levels,
+            Self::ManagementAccount | Self::NotInForce => &[],
+        }
+    }
+
+    fn guardrail<'l>(&self, levels: &'l [Level<'l>]) -> Guardrail<'l> {
+        match self {
+            Self::Levels(_) => Guardrail::Levels(levels),
+            Self::ManagementAccount => Guardrail::ManagementAccount,
+            Self::NotInForce => Guardrail::NotInForce,
+        }
+    }
 }
 
-fn levels<'p>(
-    levels: Option<&'p Vec<Attached>>,
-    policies: &'p [Vec<&'p Policy>],
-) -> Option<Vec<Level<'p>>> {
+fn by_level(levels: &[Attached]) -> Vec<Vec<&Policy>> {
+    levels.iter().map(|attached| borrowed(&attached.policies)).collect()
+}
+
+fn levels<'p>(levels: &'p [Attached], policies: &'p [Vec<&'p Policy>]) -> Vec<Level<'p>> {
     let level = |(attached, policies): (&'p Attached, &'p Vec<&'p Policy>)| Level {
         name: &attached.level,
         policies,
     };
-    levels.map(|levels| levels.iter().zip(policies).map(level).collect())
+    levels.iter().zip(policies).map(level).collect()
 }
 
-fn organization(kind: DocumentKind, members: &Members) -> Result<Option<Vec<Attached>>, Fault> {
+fn organization(kind: DocumentKind, members: &Members) -> Result<Control, Fault> {
     if members.0.is_empty() {
-        return Ok(None);
+        return Ok(Control::NotInForce);
     }
     let mut levels = Vec::new();
     for (level, names) in &members.0 {
@@ -169,7 +215,7 @@ fn organization(kind: DocumentKind, members: &Members) -> Result<Option<Vec<Atta
         let policies = names.map(|name| compile(kind, name)).collect::<Result<_, _>>()?;
         levels.push(Attached { level: level.clone(), policies });
     }
-    Ok(Some(levels))
+    Ok(Control::Levels(levels))
 }
 
 fn compile(kind: DocumentKind, name: &str) -> Result<Policy, Fault> {

@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::command::data_dir_argument;
 use crate::command::policy::documents::STANDARD_INPUT;
 use crate::command::policy::question::{ANYBODY, Many, Members, Question};
 use crate::fault::Fault;
@@ -9,8 +10,8 @@ use crate::fault::Fault;
 const LONG_ABOUT: &str = "\
 Say whether a request would be allowed, by which statement of which policy, and why not.
 
-No server is asked: the documents are files, and `-` is standard input. Each action is decided on \
-each resource. What is not in force is left out: without --scp there is no organization, without \
+The documents are files, and `-` is standard input. With --server those count that a server has in \
+force for --principal, and files add to them. Each action is decided on each resource. What is not in force is left out: without --scp there is no organization, without \
 --boundary no permissions boundary.";
 
 const AFTER_HELP: &str = "\
@@ -21,6 +22,9 @@ Examples:
   imds policy check --trust-policy trust.json --principal ec2.amazonaws.com \\
     --action sts:AssumeRole --resource arn:aws:iam::123456789012:role/app
   imds policy check --request launch.json --json
+  imds policy check --server --principal arn:aws:iam::222222222222:user/dev \\
+    --action ec2:RunInstances --resource 'arn:aws:ec2:us-east-1:222222222222:instance/*' \\
+    --context ec2:MetadataHttpTokens=optional
 
 A file for --request is a JSON object whose members are named as these flags:
   {\"policy\": [\"admin.json\"], \"scp\": {\"root\": \"FullAWSAccess\", \"ou-1\": [\"FullAWSAccess\", \
@@ -43,6 +47,13 @@ pub(crate) fn check() -> Command {
         .after_help(AFTER_HELP)
         .args(documents())
         .args(request())
+        .arg(
+            Arg::new("server")
+                .long("server")
+                .action(ArgAction::SetTrue)
+                .help("Decide with what the server has in force for --principal"),
+        )
+        .arg(data_dir_argument())
         .arg(
             Arg::new("explain")
                 .long("explain")

@@ -66,6 +66,14 @@ impl Question {
         lists.flat_map(|names| &mut names.0).chain(single)
     }
 
+    /// Returns every action with every resource.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = (&str, &str)> {
+        let resources = self.resource.0.iter().map(String::as_str);
+        self.action.0.iter().flat_map(move |action| {
+            resources.clone().map(move |resource| (action.as_str(), resource))
+        })
+    }
+
     /// Returns who asks.
     pub(crate) fn principal(&self) -> Result<Principal, Fault> {
         let mut principal = principal::read(self.principal.as_deref().unwrap_or(ANYBODY))?;

@@ -163,3 +163,174 @@ fn user_data_may_stand_in_a_file() {
             .contains("cannot be read")
     );
 }
+
+/// A document that allows everything.
+const ALL: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+
+fn user_of(file: &ConfigFile) -> &model::User {
+    let Some(Iam::User(user)) = file.iam.iter().find(|kept| matches!(kept, Iam::User(_))) else {
+        panic!("there is a user")
+    };
+    user
+}
+
+#[test]
+fn a_name_is_the_policy_of_the_account_or_of_aws() {
+    let policy = |account: &str| {
+        format!(
+            "[[policy]]\nname = \"launch\"\npath = \"/team/\"\naccount_id = \"{account}\"\n\
+             document = '''{ALL}'''\n"
+        )
+    };
+    let user = "[[user]]\nname = \"dev\"\npolicies = [\"launch\", \"AdministratorAccess\", \
+                \"arn:aws:iam::123456789012:policy/x\"]\npermissions_boundary = \"launch\"\n";
+    for (account, launch) in [
+        ("123456789012", "arn:aws:iam::123456789012:policy/team/launch"),
+        ("222222222222", "arn:aws:iam::aws:policy/launch"),
+    ] {
+        // Wherever the table stands.
+        for text in [policy(account) + user, user.to_owned() + &policy(account)] {
+            let file = parse(&text).unwrap();
+            let user = user_of(&file);
+            let attached: Vec<_> =
+                user.permissions.attached.iter().map(model::PolicyArn::as_str).collect();
+            let mut wanted = [
+                launch,
+                "arn:aws:iam::aws:policy/AdministratorAccess",
+                "arn:aws:iam::123456789012:policy/x",
+            ];
+            wanted.sort_unstable();
+            assert_eq!(attached, wanted);
+            assert_eq!(user.permissions.boundary.as_ref().unwrap().as_str(), launch);
+        }
+    }
+}
+
+#[test]
+fn a_document_is_a_text_or_a_file_or_a_table() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("all.json"), ALL).unwrap();
+    let text = format!(
+        "[[user]]\nname = \"dev\"\n[user.inline_policies]\ntext = '''{ALL}'''\n\
+         file = {{ file = \"all.json\" }}\n[user.inline_policies.table]\nVersion = \"2012-10-17\"\n\
+         [[user.inline_policies.table.Statement]]\nEffect = \"Deny\"\nAction = [\"ec2:*\"]\n\
+         Resource = \"*\"\nCondition = {{ NumericLessThan = {{ \"ec2:RoleDelivery\" = 2.0 }} }}\n"
+    );
+    let file = ConfigFile::parse("imds.toml", &text, directory.path()).unwrap();
+    let inline = &user_of(&file).permissions.inline;
+    let of = |name: &str| inline[&name.parse().unwrap()].as_str();
+    assert_eq!((of("text"), of("file")), (ALL, ALL));
+    let table: serde_json::Value = serde_json::from_str(of("table")).unwrap();
+    let statement = &table["Statement"][0];
+    assert_eq!(statement["Action"], serde_json::json!(["ec2:*"]));
+    assert_eq!(statement["Condition"]["NumericLessThan"]["ec2:RoleDelivery"], 2.0);
+}
+
+#[test]
+fn a_document_that_is_none_is_told_with_its_file_its_place_and_its_cure() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("bad.json"), ALL.replace("Allow", "allow")).unwrap();
+    let bad = ALL.replace("Allow", "allow");
+    let place = "`$.Statement.Effect`: `allow` may not stand here: use `Allow` or `Deny`";
+    for (text, line, parts) in [
+        (
+            "[[policy]]\nname = \"x\"\ndocument = { file = \"bad.json\" }".to_owned(),
+            3,
+            &["`document`: ", "bad.json: ", place][..],
+        ),
+        (
+            "[[policy]]\nname = \"x\"\ndocument = { file = \"none.json\" }".to_owned(),
+            3,
+            &["`document`: ", "none.json` cannot be read"],
+        ),
+        (
+            format!("[[user]]\nname = \"x\"\n[user.inline_policies]\nlaunch = '''{bad}'''"),
+            4,
+            &["the inline policy `launch`: ", place],
+        ),
+        (
+            format!(
+                "[[role]]\nname = \"x\"\nsource = \"built-in\"\nassume_role_policy = '''{ALL}'''"
+            ),
+            4,
+            &["`assume_role_policy`: at `$.Statement", "a trust policy"],
+        ),
+        (
+            format!(
+                "[organization]\n[[organization.policy]]\nname = \"x\"\n\
+                 type = \"SERVICE_CONTROL_POLICY\"\ncontent = '''{bad}'''"
+            ),
+            5,
+            &["`content`: ", place],
+        ),
+    ] {
+        let refusal = ConfigFile::parse("imds.toml", &text, directory.path()).unwrap_err();
+        let message = refusal.to_string();
+        assert!(message.starts_with(&format!("imds.toml:{line}: ")), "{text}\n{message}");
+        for part in parts {
+            assert!(message.contains(part), "{text}\n{message}\nlacks {part}");
+        }
+    }
+}
+
+#[test]
+fn an_organization_is_described_in_tables_below_its_own() {
+    use control::start::OrganizationTable::{Account, Head, Policy, Unit};
+    let text = format!(
+        "[organization]\nmanagement_account_id = \"111111111111\"\n\
+         [[organization.unit]]\nname = \"Workloads\"\n[[organization.account]]\n\
+         id = \"222222222222\"\nparent = \"Workloads\"\n[[organization.policy]]\n\
+         name = \"all\"\ntype = \"SERVICE_CONTROL_POLICY\"\ncontent = '''{ALL}'''\n\
+         targets = [\"root\"]\n"
+    );
+    let file = parse(&text).unwrap();
+    let described = file.organization.as_ref().unwrap();
+    assert_eq!(
+        (described.units.len(), described.accounts.len(), described.policies.len()),
+        (1, 1, 1)
+    );
+    let refusal = |table| {
+        let reason = control::start::OrganizationRefusal::NoUnit("x".to_owned());
+        file.place_of(&StartRefusal::Organization { table, reason })
+    };
+    for (table, line) in [(Head, 1), (Unit(0), 3), (Account(0), 5), (Policy(0), 8)] {
+        assert_eq!(refusal(table).unwrap(), format!("imds.toml:{line}: "));
+    }
+}
+
+#[test]
+fn a_member_that_is_none_is_told_with_the_one_that_is_meant() {
+    for (text, line, parts) in [
+        ("[[policy]]\nname = \"x\"", 1, &["missing field `document`"][..]),
+        ("[[policy]]\nname = \"x\"\ndocument = 3", 3, &["{ file = \"policy.json\" }"]),
+        ("[[user]]\nname = \"x\"\npolices = []", 3, &["`polices`", "did you mean `policies`?"]),
+        (
+            "[[role]]\nname = \"x\"\nsource = \"built-in\"\npolices = []",
+            4,
+            &["`polices`", "did you mean `policies`?"],
+        ),
+        (
+            "[[role]]\nname = \"x\"\nsource = \"built-in\"\nmax_session_duration = 1",
+            4,
+            &["3600 to 43200"],
+        ),
+        ("[[user]]\nname = \"x\"\npolicies = [\"a b\"]", 3, &["the ARN of a policy"]),
+        (
+            "[organization]\n[[organization.unt]]\nname = \"x\"",
+            2,
+            &["`unt`", "did you mean `unit`?"],
+        ),
+        (
+            "[organization]\n[[organization.policy]]\nname = \"x\"\ntype = \"SCP\"",
+            4,
+            &["`SCP`", "SERVICE_CONTROL_POLICY"],
+        ),
+    ] {
+        let message = parse(text).unwrap_err();
+        assert!(message.starts_with(&format!("imds.toml:{line}: ")), "{text}\n{message}");
+        for part in parts {
+            assert!(message.contains(part), "{text}\n{message}\nlacks {part}");
+        }
+    }
+}
