@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use model::{Attachment, Instance, Role};
+use model::{Attachment, CredentialSource, Instance, Role, RoleName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -73,7 +73,21 @@ impl Stage for OverTheWire {
 #[derive(Serialize)]
 struct Config<'a> {
     instance: [Instance; 2],
-    role: &'a [Role],
+    role: Vec<RoleTable<'a>>,
+}
+
+/// A role as a table: the scenes say no more of one.
+#[derive(Serialize)]
+struct RoleTable<'a> {
+    name: &'a RoleName,
+    #[serde(flatten)]
+    credentials: &'a CredentialSource,
+}
+
+impl<'a> RoleTable<'a> {
+    fn of(role: &'a Role) -> Self {
+        Self { name: &role.name, credentials: &role.credentials }
+    }
 }
 
 /// A running `imds serve`, killed on drop.
@@ -90,7 +104,7 @@ impl Server {
         let scratch = Scratch::new()?;
         let config = Config {
             instance: [attached(&scene.instance)?, attached(&scene.other)?],
-            role: &scene.roles,
+            role: scene.roles.iter().map(RoleTable::of).collect(),
         };
         let config = toml::to_string(&config).map_err(|source| source.to_string())?;
         let config = scratch.write("imds.toml", config.as_bytes())?;
