@@ -138,7 +138,7 @@ fn metrics_tell_the_worst_of_a_roles_sets() {
     (0..3).for_each(|_| tally.succeeded());
     tally.failed(&refused());
     let text = exposition(&held, NOW);
-    let labels = "role=\"app\",source=\"sts\"";
+    let labels = "account_id=\"123456789012\",role=\"app\",source=\"sts\"";
     for line in [
         format!("imds_role_credentials_sets{{{labels},state=\"living\"}} 2\n"),
         format!("imds_role_credentials_sets{{{labels},state=\"missing\"}} 2\n"),

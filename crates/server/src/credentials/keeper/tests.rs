@@ -106,7 +106,7 @@ fn a_source_that_fails_is_asked_again_and_told_of_once() {
     let mut running = Running::new(vec![put(&["false"])]);
     wait_until("it has been tried", || running.first.try_recv().ok());
     let sample = "imds_role_credentials_fetch_failures_total\
-                  {role=\"app\",source=\"process\",reason=\"program\"} 2\n";
+                  {account_id=\"123456789012\",role=\"app\",source=\"process\",reason=\"program\"} 2\n";
     wait_until("it fails again", || {
         let text = exposition(&running.service.credentials, running.clock.now().wall);
         text.contains(sample).then_some(())
