@@ -180,7 +180,9 @@ fn tokenless(server: &Running) -> Value {
 
 /// The sample of a metric of the role.
 fn sample(server: &Running, name: &str, more: &str) -> i64 {
-    let name = format!("imds_role_credentials_{name}{{account_id=\"123456789012\",role=\"app\",source=\"sts\"{more}}}");
+    let name = format!(
+        "imds_role_credentials_{name}{{account_id=\"123456789012\",role=\"app\",source=\"sts\"{more}}}"
+    );
     server.sample(&name)
 }
 
