@@ -2,7 +2,7 @@
 //!
 //! Each action is declared in one place: a type that is its request, with what the form may hold;
 //! [`Action::act`], which plans and commits; and the types of its answer. To add one, write it and
-//! name it in [`actions`].
+//! name it in [`actions!`].
 //!
 //! What all actions have in common, and the order of checks, is in [`action`](crate::action).
 
