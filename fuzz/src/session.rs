@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use metadata::session::{Actor, RoleSession, Session, SessionPolicies, SourceInstance};
+use metadata::session::{
+    Actor, RoleSession, Session, SessionPolicies, SourceInstance, UserSession,
+};
 use metadata::{Credentials, IssuerKey};
 use model::{InstanceId, RoleDelivery, Secret, Timestamp, VpcId};
 use sha2::{Digest as _, Sha256};
@@ -77,7 +79,10 @@ fn session(input: &mut Input<'_>) -> Option<Session> {
     let (issued_at, expiration) = (input.millis(), input.millis());
     let actor = match input.byte() % 4 {
         0 => Actor::Instance(source(input)?),
-        1 => Actor::User(text(input).parse().ok()?),
+        1 => Actor::User(UserSession {
+            name: text(input).parse().ok()?,
+            id: "AIDAUVHR6YTTZRKBC3ZEJ".parse().ok()?,
+        }),
         _ => Actor::Role(RoleSession {
             role: text(input).parse().ok()?,
             role_id: text(input).parse().ok()?,

@@ -13,6 +13,8 @@ use model::{
 };
 use store::Snapshot;
 
+use crate::api::route::{Route, Service};
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -73,7 +75,11 @@ pub(crate) fn find<'a>(
             let is_it = role.unique_id() == session.role_id;
             is_it.then(|| Principal::Role(Arc::clone(role), Box::new(session)))?
         }
-        Actor::User(name) => Principal::User(find_user(snapshot, account_id, &name)?),
+        Actor::User(session) => {
+            let user = find_user(snapshot, account_id, &session.name)?;
+            let is_it = user.unique_id() == session.id;
+            is_it.then_some(Principal::User(user))?
+        }
     };
     Some(Known { account_id, principal, issued_at: Some(issued_at), key: Cow::Owned(key) })
 }
@@ -99,10 +105,45 @@ impl Caller {
         Self { account_id, principal, issued_at: None, partition: region.partition() }
     }
 
+    /// The same one in another snapshot, with the policies, groups and tags that it has there; nothing if
+    /// it is no more.
+    pub(crate) fn now(&self, snapshot: &Snapshot) -> Option<Self> {
+        let principal = match &self.principal {
+            Principal::Instance(source) => Principal::Instance(source.clone()),
+            Principal::Role(role, session) => {
+                let now = snapshot.role(self.account_id, &role.name)?;
+                let is_it = now.unique_id() == role.unique_id();
+                is_it.then(|| Principal::Role(Arc::clone(now), session.clone()))?
+            }
+            Principal::User(user) => {
+                let now = find_user(snapshot, self.account_id, &user.name)?;
+                let is_it = now.unique_id() == user.unique_id();
+                is_it.then_some(Principal::User(now))?
+            }
+        };
+        Some(Self { principal, ..self.clone() })
+    }
+
     /// The administrator, whom whoever may use the admin socket is; none before the first start.
     pub(crate) fn operator(snapshot: &Snapshot) -> Option<Self> {
         let user = snapshot.administrator()?.user();
         Some(Self::of_user(user, &Instance::default_instance().region))
+    }
+
+    /// Whether credentials of this kind are good for a request at all. AWS: those of `GetSessionToken`
+    /// are good for no call of IAM, and of STS for few, unless they were had with a second factor, which
+    /// there is not here.
+    pub(crate) fn may_ask(&self, route: &Route) -> bool {
+        let is_user_session =
+            matches!(self.principal, Principal::User(_)) && self.issued_at.is_some();
+        match route.service {
+            Service::CloudWatch | Service::Ec2 | Service::Organizations => true,
+            Service::Iam => !is_user_session,
+            Service::Sts => {
+                let known = ["AssumeRole", "GetCallerIdentity", "GetSessionToken"];
+                !is_user_session || known.contains(&route.action.as_str())
+            }
+        }
     }
 
     /// The ARN, such as `arn:aws:iam::123456789012:user/admin` or

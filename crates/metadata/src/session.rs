@@ -45,8 +45,17 @@ pub enum Actor {
     Instance(SourceInstance),
     /// Somebody in a role.
     Role(RoleSession),
-    /// A user, by name, as `GetSessionToken` has it.
-    User(RoleName),
+    /// A user, as `GetSessionToken` has it.
+    User(UserSession),
+}
+
+/// A user with a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSession {
+    /// The user's name.
+    pub name: RoleName,
+    /// Its unique id: another user of the same name is another user.
+    pub id: Line,
 }
 
 /// Somebody in a role.

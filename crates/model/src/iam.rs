@@ -350,10 +350,11 @@ pub struct IamKey {
 }
 
 impl IamKey {
-    /// Returns the unique id that is drawn from account, kind and name: the prefix of the kind and 17
-    /// letters and digits.
-    pub fn drawn_id(&self) -> Line {
-        let seed = format!("{}/{}/{}", self.account_id, self.kind, self.name);
+    /// Returns the unique id that is drawn from account, kind, name, and when it was created: the prefix
+    /// of the kind and 17 letters and digits. What comes after it under its name has another one.
+    pub fn drawn_id(&self, created: Timestamp) -> Line {
+        let since = created.as_millis();
+        let seed = format!("{}/{}/{}/{since}", self.account_id, self.kind, self.name);
         let number = u128::from(spread(&seed)) << 64 | u128::from(spread(&format!("{seed}/id")));
         unique_id(self.kind, number)
     }
@@ -405,7 +406,7 @@ macro_rules! kept_by_iam {
 
                 /// Returns the unique id, drawn from account and name if it has none of its own.
                 pub fn unique_id(&self) -> Line {
-                    self.id.clone().unwrap_or_else(|| self.key().drawn_id())
+                    self.id.clone().unwrap_or_else(|| self.key().drawn_id(self.created))
                 }
 
                 /// Returns the ARN, in a partition such as `aws`.
@@ -489,8 +490,9 @@ mod tests {
             kind: IamKind::Role,
             name: "app".parse().unwrap(),
         };
-        let id = key.drawn_id();
+        let id = key.drawn_id(Timestamp::default());
+        assert_ne!(id, key.drawn_id(Timestamp::from_seconds(1)), "another one of its name");
         assert!(id.starts_with("AROA") && id.len() == 21, "{id:?}");
-        assert_ne!(id, IamKey { kind: IamKind::User, ..key }.drawn_id());
+        assert_ne!(id, IamKey { kind: IamKind::User, ..key }.drawn_id(Timestamp::default()));
     }
 }

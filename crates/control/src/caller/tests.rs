@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use metadata::Credentials;
-use metadata::session::{RoleSession, SessionPolicies, SourceInstance};
+use metadata::session::{RoleSession, SessionPolicies, SourceInstance, UserSession};
 use model::{InstanceId, Role, RoleDelivery, SessionName, Timestamp};
 use store::{Change, IssuerKey, Origin};
 
@@ -19,7 +19,9 @@ const ROLE: &str = "example-role";
 fn of_role(site: &Site, role: &str) -> Session {
     let account_id = site.scope.account_id;
     let source = model::CredentialSource::BuiltIn { life_seconds: None };
-    let known = Role::described(role.parse().unwrap(), source);
+    let described = Role::described(role.parse().unwrap(), source);
+    let kept = site.store.snapshot().role(account_id, &described.name).cloned();
+    let known = kept.map_or(described, |kept| Role::clone(&kept));
     let instance = Instance::described(InstanceId::from_number(7));
     Session {
         account_id,
@@ -34,6 +36,12 @@ fn of_role(site: &Site, role: &str) -> Session {
             tags: BTreeMap::new(),
         }),
     }
+}
+
+/// A session of a user of this name, whether there is one or not.
+fn user_session(site: &Site, name: &str) -> UserSession {
+    let user = User::described(site.scope.account_id, name.parse().unwrap());
+    UserSession { id: user.unique_id(), name: user.name }
 }
 
 /// A site whose role may do everything.
@@ -107,7 +115,7 @@ fn an_instance_as_itself_and_a_user_with_a_session() {
             format!("<UserId>123456789012:aws:ec2-instance:{id}<"),
         ),
         (
-            Actor::User("admin".parse().unwrap()),
+            Actor::User(user_session(&site, "admin")),
             "arn:aws:iam::123456789012:user/admin".to_owned(),
             "<UserId>AIDA".to_owned(),
         ),
@@ -133,7 +141,8 @@ fn whatever_is_wrong_with_them_is_told_as_aws_tells_it() {
     let other = issue(&site, &of_role(&site, ROLE));
     let foreign = IssuerKey::new([9; 32]).issue(&of_role(&site, ROLE), 5).unwrap();
     let gone = issue(&site, &of_role(&site, "other-role"));
-    let nobody = Session { actor: Actor::User("nobody".parse().unwrap()), ..of_role(&site, ROLE) };
+    let nobody = user_session(&site, "nobody");
+    let nobody = Session { actor: Actor::User(nobody), ..of_role(&site, ROLE) };
     let mut namesake = of_role(&site, ROLE);
     if let Actor::Role(session) = &mut namesake.actor {
         session.role_id = "AROACKCEVSQ6C2EXAMPLE".parse().unwrap();

@@ -1,13 +1,12 @@
 //! `AssumeRole`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use metadata::session::{Actor, RoleSession, Session, SessionPolicies};
 use model::{AccountId, PolicyArn, Role, RoleName, SessionName, TagKey};
 use policy::{DocumentKind, Policy};
 use serde::Deserialize;
 use serde::Serialize;
-use serde::de::IgnoredAny;
 use store::Snapshot;
 
 use super::credentials::{CredentialsElement, parse_duration};
@@ -32,7 +31,6 @@ const CHAINED_SECONDS_MAX: u32 = 3600;
 /// Begins a session of a role.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "what is let pass is not read")]
 pub(crate) struct AssumeRole {
     role_arn: String,
     role_session_name: String,
@@ -43,7 +41,6 @@ pub(crate) struct AssumeRole {
     #[serde(default)]
     tags: Vec<TagParameter>,
     external_id: Option<String>,
-    transitive_tag_keys: Option<IgnoredAny>,
 }
 
 /// `PolicyArns.member.N`
@@ -78,22 +75,23 @@ struct AssumedRoleUser {
 }
 
 impl AssumeRole {
-    /// Finds the role that is meant.
-    fn role<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Role, ApiFault> {
+    /// Finds the role that is meant: its ARN is the one that was asked for, letter by letter.
+    fn role<'s>(&self, desk: &Desk<'_>, snapshot: &'s Snapshot) -> Result<&'s Role, ApiFault> {
         let (account_id, name) = parse_role_arn(&self.role_arn)?;
         let found = snapshot.role(account_id, &name);
-        // A path that is not the role's names no role.
-        let found = found.filter(|role| self.role_arn.ends_with(&format!("role{}{name}", role.path)));
-        // AWS: what is not there, nobody may assume.
+        let found = found.filter(|role| role.arn(desk.caller.partition) == self.role_arn);
+        // AWS: what is not there, nobody may assume, and it is told as what trusts somebody else.
         found.map(|role| &**role).ok_or_else(|| {
             ApiFault::access_denied(format!(
-                "Not authorized to perform sts:AssumeRole on resource: {}",
+                "User: {} is not authorized to perform: sts:AssumeRole on resource: {} because no \
+                 resource-based policy allows the sts:AssumeRole action",
+                desk.caller.arn(),
                 self.role_arn
             ))
         })
     }
 
-    fn policies(&self, snapshot: &Snapshot) -> Result<SessionPolicies, ApiFault> {
+    fn policies(&self, snapshot: &Snapshot, role: &Role) -> Result<SessionPolicies, ApiFault> {
         if self.policy_arns.len() > POLICY_ARNS_MAX {
             return Err(ApiFault::validation_error(format!(
                 "A session has at most {POLICY_ARNS_MAX} managed policies."
@@ -109,7 +107,9 @@ impl AssumeRole {
         let arn = |parameter: &PolicyArnParameter| {
             let arn: PolicyArn = parameter.arn.parse().map_err(ApiFault::validation_error)?;
             let is_there = match arn.account_id() {
-                Some(_) => snapshot.policy_in_force(&arn).is_some(),
+                // AWS: of the account that the session is of.
+                Some(id) if id == role.account_id => snapshot.policy_in_force(&arn).is_some(),
+                Some(_) => false,
                 None => aws_managed::find(&arn).is_some(),
             };
             let refused = || {
@@ -129,13 +129,15 @@ impl AssumeRole {
         if self.tags.len() > TAGS_MAX {
             return Err(ApiFault::validation_error(format!("A session has at most {TAGS_MAX} tags.")));
         }
-        let mut tags = BTreeMap::new();
+        let (mut tags, mut seen) = (BTreeMap::new(), BTreeSet::new());
         for TagParameter { key, value } in &self.tags {
             let name = key.parse::<TagKey>().map_err(|refusal| ApiFault::validation_error(refusal.to_string()))?;
-            if tags.insert(name, value.as_str().into()).is_some() {
-                let message = format!("The tag key {key} is there twice.");
+            // Condition keys know no case: two that differ in it would hide one another.
+            if !seen.insert(key.to_lowercase()) {
+                let message = format!("The tag key {key} is there twice, but for its case.");
                 return Err(ApiFault::validation_error(message));
             }
+            tags.insert(name, value.as_str().into());
         }
         Ok(tags)
     }
@@ -170,20 +172,19 @@ fn parse_role_arn(text: &str) -> Result<(AccountId, RoleName), ApiFault> {
 }
 
 impl Action for AssumeRole {
-    fn asks(&self, _: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
-        let (account_id, name) = parse_role_arn(&self.role_arn)?;
+    fn asks(&self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<Vec<Ask>, ApiFault> {
+        let role = self.role(desk, snapshot)?;
         let trusting = |ask: Ask| {
-            let ask = Ask { resource_account: Some(account_id), ..ask };
+            let (resource_account, trust_of) = (Some(role.account_id), Some(role.key()));
+            let ask = Ask { resource_account, trust_of, ..ask };
             let ask = ask.with_text("sts:RoleSessionName", &self.role_session_name);
-            let ask = match &self.external_id {
+            match &self.external_id {
                 Some(id) => ask.with_text("sts:ExternalId", id),
-                None => ask,
-            };
-            match snapshot.role(account_id, &name) {
-                Some(role) => Ask { trust_of: Some(role.key()), ..ask },
                 None => ask,
             }
         };
+        // They are held against policies as they will be the session's: as what they are.
+        self.tags()?;
         let mut asks = vec![trusting(Ask::on(self.role_arn.clone()))];
         if !self.tags.is_empty() {
             let mut ask = trusting(Ask::also("sts:TagSession", self.role_arn.clone()));
@@ -197,8 +198,8 @@ impl Action for AssumeRole {
     }
 
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
-        let snapshot = desk.store.snapshot();
-        let role = self.role(&snapshot)?;
+        let snapshot = desk.authorized_snapshot()?;
+        let role = self.role(desk, &snapshot)?;
         let name: SessionName =
             self.role_session_name.parse().map_err(ApiFault::validation_error)?;
         let seconds = self.seconds(role, desk)?;
@@ -207,7 +208,7 @@ impl Action for AssumeRole {
             role_id: role.unique_id(),
             name,
             source: None,
-            policies: self.policies(&snapshot)?,
+            policies: self.policies(&snapshot, role)?,
             tags: self.tags()?,
         };
         let is_limited =

@@ -28,6 +28,8 @@ impl Action for DecodeAuthorizationMessage {
     fn act(self, desk: &Desk<'_>) -> Result<Answer, ApiFault> {
         let snapshot = desk.store.snapshot();
         let opened = snapshot.issuer_key().and_then(|key| key.open_message(&self.encoded_message));
+        let own = format!("{}\n", desk.caller.account_id);
+        let opened = opened.and_then(|text| text.strip_prefix(&own).map(str::to_owned));
         let refused = || {
             let message = "Message is not valid";
             ApiFault::new("InvalidAuthorizationMessageException", 400, message)

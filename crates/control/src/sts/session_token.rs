@@ -1,6 +1,6 @@
 //! `GetSessionToken`.
 
-use metadata::session::{Actor, Session};
+use metadata::session::{Actor, Session, UserSession};
 use serde::{Deserialize, Serialize};
 use store::Snapshot;
 
@@ -48,7 +48,7 @@ impl Action for GetSessionToken {
             account_id: user.account_id,
             issued_at: desk.now,
             expiration: desk.now.plus_seconds(seconds.into()),
-            actor: Actor::User(user.name.clone()),
+            actor: Actor::User(UserSession { name: user.name.clone(), id: user.unique_id() }),
         };
         let credentials = CredentialsElement::issue(desk, &desk.store.snapshot(), &session)?;
         Ok(Answer::of(GetSessionTokenAnswer { credentials }))

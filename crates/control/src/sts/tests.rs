@@ -201,6 +201,16 @@ fn a_user_has_sessions_too() {
     assert_eq!(ask(&site, &key, Service::Ec2, "Action=DescribeInstances").0, 200);
     let (status, refused) = ask(&site, &key, Service::Sts, "Action=GetSessionToken");
     assert_eq!(status, 403, "{refused}");
+    assert!(refused.contains("<Code>AccessDenied</Code>"), "{refused}");
+    // AWS: they are good for nothing in IAM, and for little in STS.
+    for (service, form) in [
+        (Service::Iam, "Action=GetUser"),
+        (Service::Sts, "Action=DecodeAuthorizationMessage&EncodedMessage=x"),
+    ] {
+        let (status, refused) = ask(&site, &key, service, form);
+        assert_eq!(status, 403, "{refused}");
+        assert!(refused.contains("<Code>InvalidClientTokenId</Code>"), "{refused}");
+    }
 }
 
 #[test]
@@ -224,4 +234,82 @@ fn why_a_request_was_denied_can_be_decoded_by_who_may() {
     let (status, refused) = ask(&site, &may, Service::Sts, bad);
     assert_eq!(status, 400);
     assert!(refused.contains("InvalidAuthorizationMessageException"), "{refused}");
+}
+
+/// A role with a path is its own ARN alone: no other text that ends like it.
+#[test]
+fn a_role_is_assumed_by_its_own_arn_alone() {
+    let site = Site::new();
+    let source = CredentialSource::BuiltIn { life_seconds: None };
+    let mut known = Role::described("app".parse().unwrap(), source);
+    known.path = "/team/".parse().unwrap();
+    known.assume_role_policy_document = PolicyDocument::new(
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"123456789012"},
+        "Action":"sts:AssumeRole"}]}"#,
+    );
+    keep(&site, known);
+    let may = user(&site, "123456789012", "may", &[ALLOW_ALL]);
+    let form = |arn: &str| format!("Action=AssumeRole&RoleArn={arn}&RoleSessionName=work");
+    let own = "arn:aws:iam::123456789012:role/team/app";
+    assert_eq!(ask(&site, &may, Service::Sts, &form(own)).0, 200);
+    for other in [
+        "arn:aws:iam::123456789012:role/app",
+        "arn:aws:iam::123456789012:role/dev/role/team/app",
+        "arn:aws:iam::123456789012:role/xteam/app",
+        "arn:aws-cn:iam::123456789012:role/team/app",
+        "arn:aws:x:y:iam::123456789012:role/team/app",
+    ] {
+        let (status, refused) = ask(&site, &may, Service::Sts, &form(other));
+        assert_eq!(status, 403, "{other}: {refused}");
+        assert!(refused.contains("because no resource-based policy allows"), "{refused}");
+    }
+}
+
+/// Condition keys know no case: two tags that differ in it would hide one another.
+#[test]
+fn tags_that_differ_in_case_alone_are_refused() {
+    let site = Site::new();
+    let may = user(&site, "123456789012", "may", &[ALLOW_ALL]);
+    role(&site, "tagged", OWN, &[]);
+    let more = "&Tags.member.1.Key=TEAM&Tags.member.1.Value=admin\
+                &Tags.member.2.Key=team&Tags.member.2.Value=blue";
+    let (status, refused) = ask(&site, &may, Service::Sts, &assume("tagged", more));
+    assert_eq!(status, 400, "{refused}");
+    let form = "Action=CreateTags&ResourceId.1=i-1234567890abcdef0&Tag.1.Key=team&Tag.1.Value=red\
+                &Tag.2.Key=TEAM&Tag.2.Value=blue";
+    let (status, refused) = ask(&site, &may, Service::Ec2, form);
+    assert_eq!(status, 400, "{refused}");
+    assert!(refused.contains("condition keys know no case"), "{refused}");
+}
+
+/// Policies name ARNs with their partition: who signs for a region of another one is nobody here.
+#[test]
+fn a_region_of_another_partition_is_refused() {
+    let site = Site::new();
+    let may = user(&site, "123456789012", "may", &[ALLOW_ALL]);
+    for (region, status) in [("eu-west-1", 200), ("cn-north-1", 403), ("us-gov-west-1", 403)] {
+        let region = region.parse().unwrap();
+        let body = format!("Action=GetCallerIdentity&Version={}", Service::Sts.version());
+        let signer = Signer { key: &may, region: &region, service: Service::Sts };
+        let lines = signer.sign_form("localhost", body.as_bytes(), NOW).unwrap();
+        let headers = lines.iter().map(|(name, value)| (*name, &**value)).collect();
+        let body = body.as_bytes();
+        let request =
+            ApiRequest { method: "POST", path: "/", query: "", headers, body, source: None };
+        assert_eq!(crate::answer(&request, &site.store, &site, NOW).status, status, "{region}");
+    }
+}
+
+#[test]
+fn a_users_session_ends_with_the_user_and_is_not_the_next_ones() {
+    let site = Site::new();
+    let may = user(&site, "123456789012", "may", &[ALLOW_ALL]);
+    let (_, answer) = ask(&site, &may, Service::Sts, "Action=GetSessionToken");
+    let key = key_of(&answer);
+    assert_eq!(ask(&site, &key, Service::Ec2, "Action=DescribeInstances").0, 200);
+    let mut next = User::described("123456789012".parse().unwrap(), "may".parse().unwrap());
+    next.created = NOW;
+    next.permissions.inline = inline(&[ALLOW_ALL]);
+    keep(&site, next);
+    assert_eq!(ask(&site, &key, Service::Ec2, "Action=DescribeInstances").0, 401);
 }

@@ -7,7 +7,7 @@ use model::{InstanceId, RoleDelivery, Timestamp, VpcId};
 use proptest::prelude::*;
 
 use super::*;
-use crate::session::{Actor, RoleSession, SessionPolicies, SourceInstance};
+use crate::session::{Actor, RoleSession, SessionPolicies, SourceInstance, UserSession};
 
 fn key() -> IssuerKey {
     IssuerKey::new([1; 32])
@@ -62,7 +62,9 @@ fn session() -> impl Strategy<Value = Session> {
     let actor = prop_oneof![
         source().prop_map(Actor::Instance),
         role().prop_map(Actor::Role),
-        "[A-Za-z0-9+=,@_-]{1,64}".prop_map(|name| Actor::User(name.parse().unwrap())),
+        ("[A-Za-z0-9+=,@_-]{1,64}", "AIDA[A-Z2-7]{17}").prop_map(|(name, id)| {
+            Actor::User(UserSession { name: name.parse().unwrap(), id: id.parse().unwrap() })
+        }),
     ];
     ("[0-9]{12}", any::<i64>(), any::<i64>(), actor).prop_map(
         |(account_id, issued_at, expiration, actor)| Session {
@@ -80,7 +82,10 @@ fn of_user(letters: usize) -> Session {
         account_id: "123456789012".parse().unwrap(),
         issued_at: Timestamp::from_seconds(1_741_082_400),
         expiration: Timestamp::from_seconds(1_741_104_000),
-        actor: Actor::User("u".repeat(letters).parse().unwrap()),
+        actor: Actor::User(UserSession {
+            name: "u".repeat(letters).parse().unwrap(),
+            id: "AIDA".parse().unwrap(),
+        }),
     }
 }
 

@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use model::{RoleDelivery, Timestamp};
 
-use super::{Actor, RoleSession, Session, SessionPolicies, SourceInstance};
+use super::{Actor, RoleSession, Session, SessionPolicies, SourceInstance, UserSession};
 
 /// What packed sessions are whole multiples of.
 const BLOCK_BYTES: usize = 64;
@@ -43,9 +43,10 @@ pub(crate) fn pack(session: &Session, number: u128) -> Vec<u8> {
             packed.bytes(&[ROLE]);
             packed.role(session);
         }
-        Actor::User(name) => {
+        Actor::User(session) => {
             packed.bytes(&[USER]);
-            packed.text(name.as_str());
+            packed.text(session.name.as_str());
+            packed.text(&session.id);
         }
     }
     let Packing(mut bytes) = packed;
@@ -132,7 +133,7 @@ impl<'a> Unpacking<'a> {
         let actor = match self.bytes()? {
             [INSTANCE] => Actor::Instance(self.source()?),
             [ROLE] => Actor::Role(self.role()?),
-            [USER] => Actor::User(self.word()?),
+            [USER] => Actor::User(UserSession { name: self.word()?, id: self.word()? }),
             _ => return Err(NotPacked),
         };
         let Self(zeros) = self;
