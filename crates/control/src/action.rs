@@ -116,7 +116,10 @@ fn authorize_again<A: Action>(
     snapshot: &Snapshot,
 ) -> Result<(), ApiFault> {
     let request: A = arrival.read()?;
-    authorize(desk, snapshot, &arrival.route, request.asks(desk, snapshot)?)
+    // Who asks may be somebody else by now: other policies, other groups, or nobody.
+    let caller = desk.caller.now(snapshot).ok_or_else(|| ApiFault::unauthorized(""))?;
+    let desk = Desk { caller, ..desk.clone() };
+    authorize(&desk, snapshot, &arrival.route, request.asks(&desk, snapshot)?)
 }
 
 /// Declares the actions of a service: the modules that they are in, and the way from name to action.
@@ -160,11 +163,7 @@ impl Desk<'_> {
         plan: impl FnOnce(&Snapshot) -> Result<(Vec<Change>, T), ApiFault>,
     ) -> Result<T, ApiFault> {
         let plan = |snapshot: &Snapshot| {
-            if let Some(authorized) = self.authorized
-                && authorized.generation != snapshot.generation()
-            {
-                (authorized.again)(authorized.arrival, self, snapshot)?;
-            }
+            self.authorize_in(snapshot)?;
             let (changes, outcome) = plan(snapshot)?;
             limits::check(snapshot, &self.scope, &changes)?;
             Ok((changes, outcome))
@@ -173,6 +172,29 @@ impl Desk<'_> {
         // Where it takes long, it is pending for longer: what was stored is not undone.
         let _ = self.surroundings.settles(self.store.current().generation());
         Ok(outcome)
+    }
+
+    /// Authorizes the request in a snapshot, unless that is the one that it was authorized in.
+    fn authorize_in(&self, snapshot: &Snapshot) -> Result<(), ApiFault> {
+        match self.authorized {
+            Some(Authorized { generation, arrival, again })
+                if generation != snapshot.generation() =>
+            {
+                again(arrival, self, snapshot)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Returns a snapshot that the request is authorized in, for what is answered and not stored.
+    ///
+    /// # Errors
+    ///
+    /// The request is not authorized any more.
+    pub(crate) fn authorized_snapshot(&self) -> Result<Arc<Snapshot>, ApiFault> {
+        let snapshot = self.store.snapshot();
+        self.authorize_in(&snapshot)?;
+        Ok(snapshot)
     }
 
     fn fault_of(&self, fault: TransactFault<ApiFault>) -> ApiFault {

@@ -4,7 +4,7 @@
 //! decode ─▶ authenticate ─▶ read, authorize, plan, commit (action.rs) ─▶ encode
 //! ```
 
-use model::{Region, Scope, Timestamp};
+use model::{Instance, Region, Scope, Timestamp};
 use store::{Snapshot, Store};
 
 use crate::action::{Call, Desk};
@@ -55,7 +55,9 @@ fn act(
     now: Timestamp,
 ) -> Result<Answer, ApiFault> {
     let service = arrival.route.service;
-    let (caller, scope) = authenticate(request, service, &store.snapshot(), now)?;
+    let snapshot = store.snapshot();
+    let home = home_of(&snapshot, surroundings);
+    let (caller, scope) = authenticate(request, arrival, &snapshot, &home, now)?;
     let desk = Desk {
         store,
         surroundings,
@@ -75,13 +77,22 @@ fn act(
     }
 }
 
+/// The region of the default instance: its partition is that of the server.
+fn home_of(snapshot: &Snapshot, surroundings: &dyn Surroundings) -> Region {
+    let default = snapshot.instance(surroundings.default_instance());
+    let region = default.map(|instance| instance.region.clone());
+    region.unwrap_or_else(|| Instance::default_instance().region)
+}
+
 /// Tells who signed a request, and the account and region that it is for.
 fn authenticate(
     request: &ApiRequest<'_>,
-    service: Service,
+    arrival: &Arrival,
     snapshot: &Snapshot,
+    home: &Region,
     now: Timestamp,
 ) -> Result<(Caller, Scope), ApiFault> {
+    let service = arrival.route.service;
     let refused = |fault: &SignatureFault| {
         let (code, status, message) = match service {
             Service::Ec2 => fault.told_by_ec2(),
@@ -98,7 +109,14 @@ fn authenticate(
     let verified = verified.map_err(|fault| refused(&fault))?;
     let known = known.ok_or_else(|| refused(&SignatureFault::KeyUnknown))?;
     let region: Region = verified.region().parse().map_err(|_| wrong_region(service))?;
+    // Policies name ARNs with their partition: who asks does not choose it.
+    if region.partition() != home.partition() {
+        return Err(wrong_region(service));
+    }
     let caller = Caller::of_key(known, &region);
+    if !caller.may_ask(&arrival.route) {
+        return Err(refused(&SignatureFault::KeyUnknown));
+    }
     let account_id = caller.account_id;
     Ok((caller, Scope { account_id, region }))
 }

@@ -13,6 +13,8 @@ mod context;
 mod denial;
 mod in_force;
 
+use std::collections::BTreeMap;
+
 use model::{AccountId, IamKey};
 use policy::{Context, Principal, Request, RequestRefusal, Value, decide};
 use store::Snapshot;
@@ -123,7 +125,22 @@ pub(crate) fn request(
     for (key, values) in &ask.keys {
         context.insert(key, values.clone())?;
     }
+    refuse_twins(&ask.keys)?;
     Request::new(principal, action, &ask.resource, account, context)
+}
+
+/// Condition keys know no case. Of two tags that a request sets and that differ in it, policies would see
+/// one, and the resource would have both.
+fn refuse_twins(keys: &[(String, Vec<Value>)]) -> Result<(), RequestRefusal> {
+    let mut seen = BTreeMap::new();
+    let tags = keys.iter().filter(|(key, _)| key.starts_with("aws:RequestTag/"));
+    for (key, _) in tags {
+        // The very same twice is for the action to refuse.
+        if seen.insert(key.to_lowercase(), key).is_some_and(|other| other != key) {
+            return Err(RequestRefusal::Twins(key.clone()));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub struct AccessKey {
     #[serde(default = "active", skip_serializing_if = "is_active")]
     pub status: KeyStatus,
     /// When it was created.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_unknown")]
     pub created: Timestamp,
 }
 
@@ -55,6 +55,11 @@ fn active() -> KeyStatus {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls takes a reference")]
 fn is_active(status: &KeyStatus) -> bool {
     *status == KeyStatus::Active
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls takes a reference")]
+fn is_unknown(time: &Timestamp) -> bool {
+    *time == Timestamp::default()
 }
 
 /// An IAM user.

@@ -19,6 +19,9 @@ pub enum RequestRefusal {
     /// A text longer than [`VALUE_BYTES_MAX`].
     #[error("`{0}` has more than {VALUE_BYTES_MAX} bytes: shorten it")]
     Long(String),
+    /// A key that is there twice, but for the case of its letters.
+    #[error("`{0}` is there twice, but for the case of its letters: condition keys know no case")]
+    Twins(String),
     /// More values than [`KEY_VALUES_MAX`].
     #[error("`{0}` has more than {KEY_VALUES_MAX} values")]
     Values(String),

@@ -1,5 +1,6 @@
 //! How a denial is told (control plane, 5.7).
 
+use model::AccountId;
 use policy::{Denial, Effect, Request, Statement, Value, Verdict};
 use serde::Serialize;
 use store::Snapshot;
@@ -15,6 +16,8 @@ pub(crate) struct Denied {
     sentence: String,
     /// Whether it is about a resource.
     is_on_resource: bool,
+    /// The account of who asked.
+    account_id: AccountId,
     message: Message,
 }
 
@@ -36,7 +39,12 @@ impl Denied {
         if let Some(reason) = verdict.aws_reason(action) {
             sentence.extend([" ", &reason.to_string()]);
         }
-        Self { sentence, is_on_resource, message: Message::new(verdict, request, caller, keys) }
+        Self {
+            sentence,
+            is_on_resource,
+            account_id: caller.account_id,
+            message: Message::new(verdict, request, caller, keys),
+        }
     }
 
     /// Tells it as a service does.
@@ -55,7 +63,8 @@ impl Denied {
         let key = snapshot.issuer_key().filter(|_| self.is_on_resource);
         match key.zip(text) {
             Some((key, text)) => {
-                let encoded = key.seal_message(&text);
+                // Whoever decodes it is of the account that it is about.
+                let encoded = key.seal_message(&format!("{}\n{text}", self.account_id));
                 format!("{}. Encoded authorization failure message: {encoded}", self.sentence)
             }
             None => self.sentence.clone(),

@@ -15,7 +15,11 @@ const RESOURCE_CONTROLLED: [&str; 1] = ["sts:"];
 
 /// Stands in for a managed policy that is attached and not there: it cannot be read, so it denies.
 static MISSING: LazyLock<Policy> = LazyLock::new(|| {
-    Policy::compile_or_deny("a managed policy that is not there", DocumentKind::Managed, "")
+    Policy::compile_or_deny(
+        "a group or a managed policy that is not there",
+        DocumentKind::Managed,
+        "",
+    )
 });
 
 /// Everything that is in force for a caller, whatever it asks for.
@@ -70,7 +74,11 @@ impl<'s> InForce<'s> {
                 this.take(snapshot, &user.permissions);
                 this.identity.extend(snapshot.inline_policies(&user.key()));
                 for name in &user.groups {
-                    let Some(group) = snapshot.group(user.account_id, name) else { continue };
+                    // What a group that is gone would have denied, nobody knows.
+                    let Some(group) = snapshot.group(user.account_id, name) else {
+                        this.identity.push(&MISSING);
+                        continue;
+                    };
                     let attached = group.permissions.attached.iter();
                     this.identity.extend(attached.map(|arn| managed(snapshot, arn)));
                     this.identity.extend(snapshot.inline_policies(&group.key()));
@@ -127,6 +135,7 @@ impl<'s> Control<'s> {
         action: &str,
         account_id: AccountId,
     ) -> Self {
+        let action = action.to_ascii_lowercase();
         if RESOURCE_CONTROLLED.iter().any(|prefix| action.starts_with(prefix)) {
             Self::of(snapshot, account_id, PolicyType::ResourceControlPolicy)
         } else {

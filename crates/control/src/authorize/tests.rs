@@ -290,7 +290,8 @@ fn a_denial_names_the_statement_to_who_may_decode_it() {
          identity-based policy"
     );
     let text = site.store.snapshot().issuer_key().unwrap().open_message(encoded).unwrap();
-    let decoded: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let text = text.strip_prefix("123456789012\n").unwrap();
+    let decoded: serde_json::Value = serde_json::from_str(text).unwrap();
     assert_eq!(decoded["explicitDeny"], true);
     assert_eq!(decoded["matchedStatements"]["items"][0]["statementId"], "RequireImdsV2");
     assert_eq!(decoded["context"]["action"], "RunInstances");
@@ -299,4 +300,39 @@ fn a_denial_names_the_statement_to_who_may_decode_it() {
     let tokens = conditions.iter().find(|of| of["key"] == "ec2:MetadataHttpTokens").unwrap();
     assert_eq!(tokens["values"]["items"][0]["value"], "optional");
     assert!(text.starts_with(r#"{"allowed":false,"explicitDeny":true,"matchedStatements":"#));
+}
+
+/// Of several interfaces, each is asked for with the subnet and the group that it would get.
+#[test]
+fn every_interface_is_asked_for_with_its_own_defaults() {
+    let site = Site::new();
+    let bare = site.launch(OLD);
+    let shown = format!("Action=DescribeInstances&InstanceId.1={bare}");
+    let subnet = site.all(&shown, "subnetId").remove(0);
+    let denied = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"ec2:RunInstances",
+        "Resource":"arn:aws:ec2:*:*:subnet/{subnet}"}}]}}"#
+    );
+    let dev = user(&site, &[ALLOW_ALL, &denied]);
+    let other =
+        "NetworkInterface.1.DeviceIndex=0&NetworkInterface.1.SubnetId=subnet-03d74b8d6ab6c39f2";
+    assert!(may(&site, &dev, &launch(other)));
+    assert!(!may(&site, &dev, &launch(&format!("{other}&NetworkInterface.2.DeviceIndex=1"))));
+    assert!(!may(&site, &dev, &launch("")));
+    let zone = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"ec2:RunInstances",
+        "Resource":"arn:aws:ec2:*:*:instance/*",
+        "Condition":{"StringEquals":{"ec2:AvailabilityZone":"us-east-1b"}}}]}"#;
+    let dev = user(&site, &[ALLOW_ALL, zone]);
+    assert!(!may(&site, &dev, &launch("Placement.AvailabilityZone=us-east-1b")));
+    assert!(may(&site, &dev, &launch("Placement.AvailabilityZone=us-east-1a")));
+}
+
+/// What a group that is gone would have denied, nobody knows.
+#[test]
+fn a_group_that_is_gone_denies() {
+    let site = Site::new();
+    let mut dev = User::described(site.scope.account_id, "dev".parse().unwrap());
+    dev.permissions = inline(&[ALLOW_ALL]);
+    dev.groups.insert("gone".parse().unwrap());
+    assert!(!may(&site, &Caller::of_user(dev, &site.scope.region), &launch("")));
 }

@@ -3,7 +3,7 @@
 //!
 //! A resource that is not there is asked for like any other, with the keys of the request alone.
 
-use model::{Instance, InstanceId};
+use model::{IamName, Instance, InstanceId};
 use policy::Value;
 use store::Snapshot;
 
@@ -39,7 +39,7 @@ impl Desk<'_> {
         let ask = Ask::on(self.ec2_arn("instance", id)).with_text("ec2:InstanceID", id);
         let found = id.parse().ok().and_then(|id: InstanceId| snapshot.instance(id));
         match found.filter(|instance| instance.is_in(&self.scope)) {
-            Some(instance) => self.with_instance(ask, instance),
+            Some(instance) => self.with_instance(ask, snapshot, instance),
             None => ask,
         }
     }
@@ -50,7 +50,7 @@ impl Desk<'_> {
     }
 
     /// Says all that policies know of an instance as it is.
-    pub(crate) fn with_instance(&self, mut ask: Ask, instance: &Instance) -> Ask {
+    fn with_instance(&self, mut ask: Ask, snapshot: &Snapshot, instance: &Instance) -> Ask {
         ask.keys.extend(keys_of_options(instance.options));
         ask = ask
             .with_text("ec2:InstanceType", &instance.instance_type)
@@ -59,14 +59,18 @@ impl Desk<'_> {
             .with_text("ec2:Tenancy", "default")
             .with("ec2:EbsOptimized", Value::bool(instance.attributes.ebs_optimized));
         if let Some(profile) = &instance.instance_profile {
-            ask = ask.with_text("ec2:InstanceProfile", &self.profile_arn(profile.name.as_str()));
+            ask = ask.with_text("ec2:InstanceProfile", &self.profile_arn(snapshot, &profile.name));
         }
         with_resource_tags(ask, instance.tags.iter().map(|(key, value)| (key.as_str(), &**value)))
     }
 
-    fn profile_arn(&self, name: &str) -> String {
+    /// The ARN of a profile, by its path if it is there.
+    fn profile_arn(&self, snapshot: &Snapshot, name: &IamName) -> String {
         let (partition, account_id) = (self.scope.region.partition(), self.scope.account_id);
-        format!("arn:{partition}:iam::{account_id}:instance-profile/{name}")
+        match snapshot.instance_profile(account_id, name) {
+            Some(profile) => profile.arn(partition),
+            None => format!("arn:{partition}:iam::{account_id}:instance-profile/{name}"),
+        }
     }
 
     /// The ARN of a profile that a request names.
@@ -76,12 +80,11 @@ impl Desk<'_> {
         parameter: &ProfileParameter,
     ) -> Option<String> {
         let name = parse_profile(&self.scope, parameter, "iamInstanceProfile").ok()?;
-        let found = snapshot.instance_profile(self.scope.account_id, &name);
-        let arn = found.map(|profile| profile.arn(self.scope.region.partition()));
-        Some(arn.unwrap_or_else(|| self.profile_arn(name.as_str())))
+        Some(self.profile_arn(snapshot, &name))
     }
 
-    /// Asks to hand the role of a profile to EC2; nothing if there is no such role.
+    /// Asks to hand the role of a profile to EC2, also one that is not there at the moment; nothing if
+    /// the profile has none.
     pub(crate) fn ask_to_pass_role(
         &self,
         snapshot: &Snapshot,
@@ -90,11 +93,18 @@ impl Desk<'_> {
     ) -> Option<Ask> {
         let name = parse_profile(&self.scope, parameter?, "iamInstanceProfile").ok()?;
         let profile = snapshot.instance_profile(self.scope.account_id, &name)?;
-        let role = snapshot.role(self.scope.account_id, profile.role.as_ref()?)?;
-        let ask = Ask::also("iam:PassRole", role.arn(self.scope.region.partition()))
+        let (partition, account_id) = (self.scope.region.partition(), self.scope.account_id);
+        let name = profile.role.as_ref()?;
+        let role = snapshot.role(account_id, name);
+        let arn = match role {
+            Some(role) => role.arn(partition),
+            None => format!("arn:{partition}:iam::{account_id}:role/{name}"),
+        };
+        let ask = Ask::also("iam:PassRole", arn)
             .with_text("iam:PassedToService", "ec2.amazonaws.com")
             .with_text("iam:AssociatedResourceArn", instance_arn);
-        let of_role = role.tags.iter().map(|(key, value)| (key.as_str(), &**value));
+        let tags = role.into_iter().flat_map(|role| &role.tags);
+        let of_role = tags.map(|(key, value)| (key.as_str(), &**value));
         Some(with_resource_tags(ask, of_role))
     }
 

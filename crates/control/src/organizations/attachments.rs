@@ -6,7 +6,7 @@ use store::Snapshot;
 
 use super::arns::Arns;
 use super::pages::{listing, page};
-use super::policies::{PolicySummary, find};
+use super::policies::{PolicySummary, find, refuse_described};
 use super::standing::{ask_on, ask_on_policy, managed, put_policy, with_type};
 use super::full_access;
 use crate::action::{Action, Desk};
@@ -114,6 +114,7 @@ impl Action for AttachPolicy {
         let Self { policy_id, target_id } = self;
         desk.transact(|snapshot| {
             let organization = managed(desk, snapshot)?;
+            refuse_described(snapshot, &policy_id)?;
             let mut policy = find(snapshot, &policy_id)?;
             if !organization.has(&target_id) {
                 return Err(ApiFault::target_not_found());
@@ -147,6 +148,7 @@ impl Action for DetachPolicy {
         let Self { policy_id, target_id } = self;
         desk.transact(|snapshot| {
             let organization = managed(desk, snapshot)?;
+            refuse_described(snapshot, &policy_id)?;
             let mut policy = find(snapshot, &policy_id)?;
             if !organization.has(&target_id) {
                 return Err(ApiFault::target_not_found());

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use model::{ControlPolicy, Line, Organization, PolicyDocument, PolicyId, PolicyType};
 use serde::{Deserialize, Serialize};
-use store::{Change, Snapshot};
+use store::{Change, Origin, Snapshot};
 
 use super::arns::Arns;
 use super::pages::{listing, page};
@@ -140,7 +140,18 @@ fn find_own(snapshot: &Snapshot, id: &PolicyId) -> Result<ControlPolicy, ApiFaul
         let text = "AWS manages this policy: it can't be changed";
         return Err(ApiFault::invalid_input_exception("IMMUTABLE_POLICY", text));
     }
+    refuse_described(snapshot, id)?;
     find(snapshot, id)
+}
+
+/// Refuses what would not last: the file has the say on the policies that it describes, and on what they
+/// are attached to.
+pub(super) fn refuse_described(snapshot: &Snapshot, id: &PolicyId) -> Result<(), ApiFault> {
+    let found = snapshot.control_policies().find(|(policy, _)| policy.id == *id);
+    match found {
+        Some((_, Origin::Config)) => Err(ApiFault::policy_of_config(id.as_str())),
+        Some((_, Origin::Api)) | None => Ok(()),
+    }
 }
 
 /// Reads a description, which may be empty.

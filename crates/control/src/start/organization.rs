@@ -33,6 +33,9 @@ pub(super) fn organization_changes(
     let Some(described) = described else { return Ok(gone(snapshot)) };
     let old = snapshot.organization().map(|organization| &**organization);
     let refused = |(table, reason)| StartRefusal::Organization { table, reason };
+    if let Some(old) = old {
+        refuse_to_free(&described, old).map_err(refused)?;
+    }
     let (organization, tree) = whole(&described, old, now).map_err(refused)?;
     let policies = policies(&described, &organization, &tree, snapshot).map_err(refused)?;
     let mut changes = Vec::new();
@@ -89,10 +92,7 @@ fn whole(
         root_id: root_id
             .unwrap_or_else(|| format!("r-{}", drawn(&seed("root"), 4)).parse().expect("an id")),
         management_account_id: management,
-        policy_types: described
-            .policy_types
-            .clone()
-            .unwrap_or_else(|| described.policies.iter().map(|policy| policy.type_).collect()),
+        policy_types: policy_types(described, old),
         units: BTreeMap::new(),
         accounts: BTreeMap::new(),
         account_requests: old.map(|old| old.account_requests.clone()).unwrap_or_default(),
@@ -105,6 +105,29 @@ fn whole(
         keep_undescribed(&mut organization, old);
     }
     Ok((organization, tree))
+}
+
+/// The types of policies that are in force: those that the file names; or else those of its policies, and
+/// those that an API enabled.
+fn policy_types(
+    described: &DescribedOrganization,
+    old: Option<&Organization>,
+) -> BTreeSet<PolicyType> {
+    let of_policies = || described.policies.iter().map(|policy| policy.type_);
+    let enabled = || old.into_iter().flat_map(|old| old.policy_types.iter().copied());
+    described.policy_types.clone().unwrap_or_else(|| of_policies().chain(enabled()).collect())
+}
+
+/// Refuses what would leave accounts that an API made without the policies that bind them.
+fn refuse_to_free(described: &DescribedOrganization, old: &Organization) -> Result<(), Refused> {
+    let is_other = described.management_account_id != old.management_account_id
+        || described.root_id.as_ref().is_some_and(|id| *id != old.root_id);
+    match old.accounts.iter().find(|(_, member)| !member.described) {
+        Some((id, _)) if is_other => {
+            Err((OrganizationTable::Head, OrganizationRefusal::Frees(*id)))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn add_accounts(

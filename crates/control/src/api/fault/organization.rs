@@ -104,6 +104,15 @@ impl ApiFault {
         )
     }
 
+    /// The config file describes the policy: what is said of it here would not last. Code and text are
+    /// choices.
+    pub fn policy_of_config(id: &str) -> Self {
+        Self::bad(
+            "ConstraintViolationException",
+            format!("The config file describes the policy {id}: change it and its targets there."),
+        )
+    }
+
     /// The config file describes it, and would at the next start. Code and text are choices.
     pub fn organization_of_config() -> Self {
         Self::bad(

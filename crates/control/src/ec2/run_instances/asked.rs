@@ -3,6 +3,8 @@
 //! The instance is asked for first, with its options as they are resolved: a policy about
 //! `ec2:MetadataHttpTokens` is about what the instance would get, whoever says so.
 
+use std::collections::BTreeSet;
+
 use model::{Image, OptionsChange};
 use policy::Value;
 use store::Snapshot;
@@ -12,7 +14,7 @@ use crate::ec2::Desk;
 use crate::ec2::asked::with_request_tags;
 use crate::ec2::inventory::Inventory;
 use crate::ec2::launch::{instance_type, resolve};
-use crate::ec2::launch_parameters::{LaunchParameters, TagParameter};
+use crate::ec2::launch_parameters::{InterfaceParameter, LaunchParameters, TagParameter};
 
 /// A launch, with what a template says laid under what the request says.
 pub(super) struct AskedLaunch<'a> {
@@ -25,6 +27,25 @@ pub(super) struct AskedLaunch<'a> {
     pub(super) template: Option<String>,
     /// Whether the request says the same of a resource that the template would have said.
     pub(super) own: &'a LaunchParameters,
+}
+
+/// What a launch says of an interface.
+struct Wired<'a> {
+    interface_id: Option<&'a str>,
+    subnet_id: Option<&'a str>,
+    group_ids: &'a [String],
+    group_names: &'a [String],
+}
+
+impl<'a> Wired<'a> {
+    fn of(interface: &'a InterfaceParameter) -> Self {
+        Self {
+            interface_id: interface.network_interface_id.as_deref(),
+            subnet_id: interface.subnet_id.as_deref(),
+            group_ids: &interface.security_group_id,
+            group_names: &[],
+        }
+    }
 }
 
 impl AskedLaunch<'_> {
@@ -49,6 +70,11 @@ impl AskedLaunch<'_> {
         if let Some(name) = &parameters.key_name {
             let ask = Ask::on(desk.ec2_arn("key-pair", name)).with_text("ec2:KeyPairName", name);
             asks.push(self.of_template(ask, self.own.key_name.is_none()));
+        }
+        let group = parameters.placement.as_ref().and_then(|of| of.group_name.as_deref());
+        if let Some(name) = group {
+            let ask = Ask::on(desk.ec2_arn("placement-group", name));
+            asks.push(self.of_template(ask, self.own.placement.is_none()));
         }
         if let Some(id) = &self.template {
             let ask = desk.ask_on(self.snapshot, "launch-template", id);
@@ -81,36 +107,37 @@ impl AskedLaunch<'_> {
         {
             ask = ask.with_text("ec2:InstanceProfile", &arn);
         }
+        if let Some(zone) = self.zone_of_instance() {
+            ask = ask.with_text("ec2:AvailabilityZone", &zone);
+        }
         let ask = self.tagged(ask, "instance");
         self.of_template(ask, self.own.instance_type.is_none())
     }
 
-    /// Subnets, security groups and interfaces: those that are named, or the defaults.
+    /// The interfaces, security groups and subnets: of each interface those that are named for it, or the
+    /// defaults that it would get.
     fn network(&self, inventory: &Inventory<'_>) -> Vec<Ask> {
-        let (desk, parameters) = (self.desk, self.parameters);
-        let named = &parameters.network_interface;
-        let zone = parameters.placement.as_ref().and_then(|of| of.availability_zone.as_deref());
-        let default = inventory.default_subnet(zone);
-        let mut subnets: Vec<String> = parameters.subnet_id.iter().cloned().collect();
-        subnets.extend(named.iter().filter_map(|of| of.subnet_id.clone()));
-        if subnets.is_empty() {
-            subnets.extend(default.as_ref().map(|subnet| subnet.id.to_string()));
-        }
-        let mut groups = parameters.security_group_id.clone();
-        groups.extend(named.iter().flat_map(|of| of.security_group_id.iter().cloned()));
-        for name in &parameters.security_group {
-            let found = inventory.security_groups().find(|group| *group.name == **name);
-            groups.extend(found.map(|group| group.id.to_string()));
-        }
-        if groups.is_empty() {
-            let vpc_id = default.map(|subnet| subnet.vpc_id);
-            let found = vpc_id.and_then(|vpc_id| inventory.default_security_group(vpc_id));
-            groups.extend(found.map(|group| group.id.to_string()));
-        }
-        let interfaces = named.iter().filter_map(|of| of.network_interface_id.as_deref());
-        let mut interfaces: Vec<_> = interfaces.map(str::to_owned).collect();
-        if interfaces.is_empty() {
-            interfaces.push("*".to_owned());
+        let desk = self.desk;
+        let (mut interfaces, mut groups, mut subnets) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for wired in self.wired() {
+            interfaces.insert(wired.interface_id.unwrap_or("*").to_owned());
+            let subnet = match wired.subnet_id {
+                Some(id) => id.parse().ok().and_then(|id| inventory.subnet(id)),
+                None => inventory.default_subnet(self.zone()),
+            };
+            let found = subnet.as_ref().map(|subnet| subnet.id.to_string());
+            subnets.extend(wired.subnet_id.map(str::to_owned).or(found));
+            groups.extend(wired.group_ids.iter().cloned());
+            for name in wired.group_names {
+                let found = inventory.security_groups().find(|group| *group.name == **name);
+                groups.extend(found.map(|group| group.id.to_string()));
+            }
+            let is_default = wired.group_ids.is_empty() && wired.group_names.is_empty();
+            if let Some(subnet) = subnet.filter(|_| is_default) {
+                let found = inventory.default_security_group(subnet.vpc_id);
+                groups.extend(found.map(|group| group.id.to_string()));
+            }
         }
         let is_templated = self.own.network_interface.is_empty() && self.own.subnet_id.is_none();
         let kinds = [
@@ -118,12 +145,44 @@ impl AskedLaunch<'_> {
             ("security-group", groups),
             ("subnet", subnets),
         ];
-        let of_kind = |(resource_type, ids): (&str, Vec<String>)| {
-            let ask = |id: &String| desk.ask_on(self.snapshot, resource_type, id);
-            ids.iter().map(ask).collect::<Vec<_>>()
+        let of_kind = |(resource_type, ids): (&'static str, BTreeSet<String>)| {
+            ids.into_iter().map(move |id| desk.ask_on(self.snapshot, resource_type, &id))
         };
         let asks = kinds.into_iter().flat_map(of_kind);
         asks.map(|ask| self.of_template(ask, is_templated)).collect()
+    }
+
+    /// What is said of each interface; of one alone by the launch itself, if it names none.
+    fn wired(&self) -> Vec<Wired<'_>> {
+        let parameters = self.parameters;
+        if parameters.network_interface.is_empty() {
+            return vec![Wired {
+                interface_id: None,
+                subnet_id: parameters.subnet_id.as_deref(),
+                group_ids: &parameters.security_group_id,
+                group_names: &parameters.security_group,
+            }];
+        }
+        parameters.network_interface.iter().map(Wired::of).collect()
+    }
+
+    /// The zone that the launch names.
+    fn zone(&self) -> Option<&str> {
+        let placement = self.parameters.placement.as_ref();
+        placement.and_then(|of| of.availability_zone.as_deref())
+    }
+
+    /// The zone of the instance: that of its first subnet.
+    fn zone_of_instance(&self) -> Option<String> {
+        let inventory = Inventory::new(self.snapshot, &self.desk.scope);
+        let first = self.parameters.network_interface.first();
+        let named = first.and_then(|of| of.subnet_id.as_ref()).or(self.parameters.subnet_id.as_ref());
+        let subnet = match named {
+            Some(id) => inventory.subnet(id.parse().ok()?),
+            None => inventory.default_subnet(self.zone()),
+        };
+        let of_subnet = subnet.map(|subnet| subnet.availability_zone.to_string());
+        of_subnet.or_else(|| self.zone().map(str::to_owned))
     }
 
     /// Says which tags the launch gives to what it makes.

@@ -114,6 +114,13 @@ pub enum OrganizationRefusal {
         "the policy `{0}` has no `content`: write a document, or name a file with {{ file = \"…\" }}"
     )]
     NoContent(Line),
+    /// Another root or management account, and accounts that only the old one binds.
+    #[error(
+        "the state has the account {0}, which an API made, in an organization with another root or \
+         management account: its policies would bind it no more. Describe the account here, or keep \
+         `root_id` and `management_account_id` as they were"
+    )]
+    Frees(AccountId),
     /// A declarative policy that cannot be read.
     #[error("the policy `{0}` is no declarative policy: {1}")]
     BadContent(Line, String),
