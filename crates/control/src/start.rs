@@ -14,8 +14,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::{
-    Attachment, CredentialSource, Generation, Iam, IamKey, Instance, InstanceId, Line, OptionLayer,
-    OptionsChange, Role, RoleName, Secret, Timestamp,
+    Attachment, CredentialSource, Generation, Iam, IamKey, IamKind, Instance, InstanceId,
+    InstanceProfile, InstanceProfileStatus, Line, OptionLayer, OptionsChange, Role, RoleName,
+    Secret, Timestamp,
 };
 use store::{Administrator, Change, Origin, Snapshot, TokenKeyRing};
 
@@ -105,6 +106,7 @@ pub fn start(
         now,
     )?;
     planned.make_default_instance(default, now);
+    planned.renew_profiles(snapshot);
     let Some((instance, _)) = planned.instances.get_mut(&default) else {
         return Err(StartRefusal::NoDefaultInstance(default));
     };
@@ -225,6 +227,33 @@ impl Planned {
         if default == Instance::default_id() {
             let made = || (Arc::new(built_in), Origin::Api);
             self.instances.entry(default).or_insert_with(made);
+        }
+    }
+
+    /// Gives what an API launched the roles that its profiles have now: the file may say another, or
+    /// describe a profile no more.
+    fn renew_profiles(&mut self, snapshot: &Snapshot) {
+        let launched = self.instances.values_mut().filter(|(_, origin)| *origin == Origin::Api);
+        for (instance, _) in launched {
+            let Some(own) = instance.instance_profile.as_deref() else { continue };
+            if own.status == InstanceProfileStatus::Deleted {
+                continue;
+            }
+            let (account_id, name) = (instance.account_id, own.name.clone());
+            let was_there = snapshot.instance_profile(account_id, &name).is_some();
+            let kind = IamKind::InstanceProfile;
+            let renewed = match self.iam.get(&IamKey { account_id, kind, name }) {
+                Some((Iam::InstanceProfile(profile), _)) if profile.role != own.role => {
+                    InstanceProfile { role: profile.role.clone(), ..own.clone() }
+                }
+                None if was_there => InstanceProfile {
+                    role: None,
+                    status: InstanceProfileStatus::Deleted,
+                    ..own.clone()
+                },
+                Some(_) | None => continue,
+            };
+            Arc::make_mut(instance).instance_profile = Some(renewed.into());
         }
     }
 

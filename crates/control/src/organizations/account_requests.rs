@@ -142,7 +142,9 @@ impl CreateAccount {
     /// Plans the account, and the role in it. AWS: a request whose address is taken is one that failed.
     fn plan(self, desk: &Desk<'_>, snapshot: &Snapshot) -> Result<(Vec<Change>, Status), ApiFault> {
         let mut organization = (**managed(desk, snapshot)?).clone();
-        if organization.accounts.len() >= ACCOUNTS_MAX {
+        // One that was removed from the organization has what was made in it, and counts.
+        let known: BTreeSet<_> = snapshot.iam().map(|(kept, _)| kept.key().account_id).collect();
+        if organization.accounts.len().max(known.len()) >= ACCOUNTS_MAX {
             let text = "The organization has as many accounts as it may have.";
             return Err(ApiFault::constraint_violation("ACCOUNT_NUMBER_LIMIT_EXCEEDED", text));
         }

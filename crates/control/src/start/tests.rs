@@ -243,3 +243,53 @@ fn a_role_that_is_described_no_more_keeps_no_server_from_starting() {
     let again = start(&store.snapshot(), Configured::default(), fresh(), NOW);
     assert!(again.is_ok(), "{again:?}");
 }
+
+/// What was launched with a profile has the role that the file puts in it, and none once it is gone.
+#[test]
+fn a_role_that_the_file_takes_from_a_profile_is_taken_from_its_instances() {
+    let store = Store::open(Box::new(Memory::default())).unwrap();
+    let described = |profile_role: Option<&str>| {
+        let source = || CredentialSource::BuiltIn { life_seconds: None };
+        let role = |name: &str| Iam::from(Role::described(name.parse().unwrap(), source()));
+        let mut iam = vec![role("admin"), role("reader")];
+        let profile = profile_role.map(|name| model::RegisteredInstanceProfile {
+            name: "web".parse().unwrap(),
+            account_id: "123456789012".parse().unwrap(),
+            path: model::IamPath::default(),
+            id: None,
+            created: NOW,
+            role: Some(name.parse().unwrap()),
+            tags: std::collections::BTreeMap::new(),
+        });
+        iam.extend(profile.map(Iam::from));
+        Configured { iam, ..Configured::default() }
+    };
+    let begin = |configured: Configured| {
+        store.transact(|snapshot| start(snapshot, configured, fresh(), NOW)).unwrap();
+    };
+    begin(described(Some("admin")));
+    let id = InstanceId::from_number(7);
+    let mut launched = Instance::described(id);
+    launched.account_id = "123456789012".parse().unwrap();
+    launched.instance_profile = Some(
+        model::InstanceProfile {
+            name: "web".parse().unwrap(),
+            role: Some("admin".parse().unwrap()),
+            ..model::InstanceProfile::of_role("admin".parse().unwrap())
+        }
+        .into(),
+    );
+    let put = Change::PutInstance(Arc::new(launched), Origin::Api);
+    store.transact(|_| Ok::<_, StartRefusal>((vec![put], ()))).unwrap();
+    let role_now = || {
+        let snapshot = store.snapshot();
+        let profile = snapshot.instance(id).unwrap().instance_profile.clone().unwrap();
+        (profile.role.as_ref().map(ToString::to_string), profile.status.as_str())
+    };
+    begin(described(Some("reader")));
+    assert_eq!(role_now(), (Some("reader".to_owned()), "active"));
+    begin(described(None));
+    assert_eq!(role_now(), (None, "deleted"));
+    begin(described(Some("admin")));
+    assert_eq!(role_now(), (None, "deleted"), "another one of its name");
+}

@@ -67,6 +67,10 @@ impl ManagedPolicies {
     fn arn(&self, account: &str, name: &str) -> String {
         match self.0.get(&(account.to_owned(), name.to_owned())) {
             Some(path) => format!("arn:aws:iam::{account}:policy{path}{name}"),
+            // One of this name in another account is not AWS's: it may be meant, and cannot be had.
+            None if self.0.keys().any(|(_, known)| known == name) => {
+                format!("arn:aws:iam::{account}:policy/{name}")
+            }
             None => format!("arn:aws:iam::aws:policy/{name}"),
         }
     }
