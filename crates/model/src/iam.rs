@@ -353,7 +353,8 @@ impl IamKey {
     /// Returns the unique id that is drawn from account, kind, name, and when it was created: the prefix
     /// of the kind and 17 letters and digits. What comes after it under its name has another one.
     pub fn drawn_id(&self, created: Timestamp) -> Line {
-        let since = created.as_millis();
+        // Written to the second.
+        let since = created.as_seconds();
         let seed = format!("{}/{}/{}/{since}", self.account_id, self.kind, self.name);
         let number = u128::from(spread(&seed)) << 64 | u128::from(spread(&format!("{seed}/id")));
         unique_id(self.kind, number)
