@@ -67,11 +67,12 @@ fn what_is_not_there_yet_is_served_once_it_is() {
         lay_cable("tap0", green, &facts);
         lead("tap0", green, &facts);
         wait_to_hear("an interface", &Heard::instance(A), || green.hears(EC2[0]));
-        assert_eq!(green.hears(EC2[1]), Heard::instance(A));
+        // The doors of the two protocols are opened one after the other.
+        wait_to_hear("an interface, by IPv6", &Heard::instance(A), || green.hears(EC2[1]));
         for (name, id) in [("blue", A), ("red", B)] {
             let machine = Machine::made(name);
             wait_to_hear("a namespace", &Heard::instance(id), || machine.hears(EC2[0]));
-            assert_eq!(machine.hears(EC2[1]), Heard::instance(id));
+            wait_to_hear("a namespace, by IPv6", &Heard::instance(id), || machine.hears(EC2[1]));
         }
         // Another one by another name is what it is waited for once it has the name.
         let of_b = Facts::of(&home, B);
