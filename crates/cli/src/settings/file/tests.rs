@@ -187,7 +187,8 @@ fn a_name_is_the_policy_of_the_account_or_of_aws() {
                 \"arn:aws:iam::123456789012:policy/x\"]\npermissions_boundary = \"launch\"\n";
     for (account, launch) in [
         ("123456789012", "arn:aws:iam::123456789012:policy/team/launch"),
-        ("222222222222", "arn:aws:iam::aws:policy/launch"),
+        // Not AWS's, and not there: the start says so.
+        ("222222222222", "arn:aws:iam::123456789012:policy/launch"),
     ] {
         // Wherever the table stands.
         for text in [policy(account) + user, user.to_owned() + &policy(account)] {
