@@ -84,7 +84,7 @@ fn of_user(letters: usize) -> Session {
         expiration: Timestamp::from_seconds(1_741_104_000),
         actor: Actor::User(UserSession {
             name: "u".repeat(letters).parse().unwrap(),
-            id: "AIDA".parse().unwrap(),
+            id: "AIDAUVHR6YTTZRKBC3ZEJ".parse().unwrap(),
         }),
     }
 }
