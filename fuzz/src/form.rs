@@ -154,7 +154,8 @@ fn is_count(value: &str) -> bool {
 /// Whatever it is, there is an answer to it, in XML that can be read.
 fn is_answered(data: &[u8]) {
     let headers = Vec::new();
-    let request = ApiRequest { method: "POST", path: "/", query: "", headers, body: data, source: None };
+    let request =
+        ApiRequest { method: "POST", path: "/", query: "", headers, body: data, source: None };
     let (route, fault): (Route, ApiFault) = match route(&request) {
         Ok(arrival) => {
             let fault = unknown_action(&arrival.route);

@@ -167,5 +167,5 @@ fn picture(snapshot: &Snapshot) -> String {
         (administrator.account_id, &administrator.access_key_id, secret)
     });
     let identity = snapshot.identity_keys().map(|keys| keys.0.expose());
-    format!("{instances:?} {roles:?} {keys:?} {issuer:?} {administrator:?} {identity:?}")
+    format!("{instances:?} {iam:?} {keys:?} {issuer:?} {administrator:?} {identity:?}")
 }

@@ -205,10 +205,11 @@ pub fn full() -> Instance {
 /// Starts a store that holds these instances and the roles they name.
 pub fn started(instances: &[Instance]) -> Store {
     let store = Store::open(Box::new(Memory::default())).expect("an empty store opens");
-    let role = |text: &str| serde_json::from_str::<Role>(text).expect("is a role");
+    let role =
+        |text: &str| model::Iam::from(serde_json::from_str::<Role>(text).expect("is a role"));
     let configured = Configured {
         instances: instances.iter().map(described).collect(),
-        roles: vec![
+        iam: vec![
             role(r#"{"name":"example-role","source":"built-in"}"#),
             role(
                 r#"{"name":"app","source":"static","access_key_id":"AKIAEXAMPLE",

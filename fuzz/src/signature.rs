@@ -81,11 +81,11 @@ pub fn check(data: &[u8]) {
 const OFFSETS: [i64; 8] = [0, 900, -900, 901, -901, 3600, 3601, i64::MAX / 2000];
 
 fn key(secret: &str, token: Option<&str>) -> AccessKey {
+    let secret = Secret::new(secret.to_owned());
     AccessKey {
-        id: ID.parse().unwrap(),
-        secret: Secret::new(secret.to_owned()),
         session_token: token.map(|token| Secret::new(token.to_owned())),
         expiration: token.map(|_| Timestamp::from_millis(i64::MAX)),
+        ..AccessKey::new(ID.parse().unwrap(), secret, Timestamp::default())
     }
 }
 
@@ -96,6 +96,7 @@ fn verifies(wire: &Wire, key: &AccessKey, now: Timestamp) -> bool {
         query: &wire.query,
         headers: wire.headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
         body: &wire.body,
+        source: None,
     };
     let verify = |key| Presented::parse(&request)?.verify(key, "ec2", SKEW_SECONDS, now);
     assert!(verify(None).is_err(), "without a key nothing verifies");
